@@ -33,6 +33,6 @@ type Journal interface {
 	// LastKnown returns the newest payment of that terminal whose outcome the terminal reported, or
 	// journal.ErrNotFound.
 	LastKnown(ctx context.Context, terminal string) (Payment, error)
-	// Remember records what was decided about a payment by a person, in the audit.
+	// Resolve replaces the payment's row with what a person decided, with an audit row of who (e.Actor) and why (note).
 	Resolve(ctx context.Context, p Payment, note string, e journal.Entry) error
 }

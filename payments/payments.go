@@ -27,8 +27,8 @@ const (
 // State is where a payment stands. The words are those of the API contract, section 4.
 type State string
 
-// The states. Created means on disk and nothing sent; Processing is committed before the first byte leaves;
-// InDoubt is what a crash, a lost port or nonsense leaves behind; Unresolved waits for a person.
+// The states. Created means on disk and nothing sent; Processing is committed before the first byte leaves and
+// lasts until the outcome is committed and acknowledged to the terminal; InDoubt is what a crash, a lost port or nonsense leaves behind; Unresolved waits for a person.
 const (
 	Created    State = "created"
 	Processing State = "processing"
@@ -99,6 +99,9 @@ type Payment struct {
 
 	// Baseline is what the terminal named as its last transaction before this one; recovery compares with it.
 	Baseline Baseline `json:"-"`
+	// Told is the outcome the terminal reported, committed before it was acknowledged. While the payment is still
+	// processing nobody knows whether the acknowledgement arrived; the journal keeps it with the payment.
+	Told *Outcome `json:"-"`
 }
 
 // Request asks for a payment, already checked for syntax.

@@ -76,14 +76,15 @@ type Terminal interface {
 	// Caps is constant for the life of the Terminal.
 	Caps() Caps
 	// Do moves money. It returns nil once CommitOutcome got an outcome and the exchange ended as it should. An
-	// error that is ErrNotSent means that certainly nothing was charged; any other error, also after an outcome,
-	// leaves the outcome to the journal: with one committed the journal holds, without one it is in doubt. ctx
-	// ends only when the agent stops.
+	// error that is ErrNotSent means that certainly nothing was charged. After any other error the payment is in
+	// doubt and Recover is called, even where an approval was committed: whether the terminal heard the
+	// acknowledgement is not known. ctx ends only when the agent stops.
 	Do(ctx context.Context, t Txn, ev Events) error
 	// Abort asks the terminal to stop the running transaction. It is a request: the end still comes from Do.
 	Abort(ctx context.Context) error
 	// Recover asks the terminal how the payment ended. It never moves money. An error means that the terminal
-	// could not be asked (not reachable, busy): ask again later.
+	// could not be asked (not reachable, busy): ask again later. p.Told is what the terminal reported before the
+	// line was lost, p.Baseline what it named as its last transaction before this payment.
 	Recover(ctx context.Context, p Payment) (Verdict, Outcome, error)
 	// Status asks the terminal whether it is ready. It never moves money.
 	Status(ctx context.Context) (devices.Status, error)

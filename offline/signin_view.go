@@ -2,8 +2,13 @@ package offline
 
 import (
 	"context"
+	"errors"
 	"time"
 )
+
+// ErrSignedOut means that nobody is signed in at the cloud, so that no request can be made in anybody's name until a
+// technician signs in again. Sources of access tokens wrap it; offline/cloud asks for it by errors.Is.
+var ErrSignedOut = errors.New("signed out")
 
 // SignInStatus is how the agent stands with the cloud's sign-in server; GET /v1/sign-in shows it.
 type SignInStatus struct {

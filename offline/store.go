@@ -49,7 +49,8 @@ type Result struct {
 // journal.ErrStorageFull and change nothing.
 type Store interface {
 	// AcceptSale writes the sale, its operations, the claim of its tenders, the idempotency record and the events in
-	// one commit. It fails with *DuplicateError, *TenderError or journal.ErrKeyUsed and then writes nothing.
+	// one commit. It fails with *DuplicateError, *TenderError or journal.ErrKeyUsed and then writes nothing; a
+	// used key goes before a duplicate. A sale without operations is not to be sent and shows as discarded.
 	AcceptSale(ctx context.Context, a Acceptance, e journal.Entry) error
 	Sale(ctx context.Context, id string) (SaleView, error)
 	Sales(ctx context.Context, f SaleFilter) ([]SaleView, string, error)

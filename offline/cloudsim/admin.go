@@ -1,0 +1,34 @@
+package cloudsim
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// serveAdmin is for whoever runs the simulator: GET and PUT /_sim/faults, GET /_sim/ledger. It asks for no token.
+func (s *Sim) serveAdmin(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path == "/_sim/faults" && r.Method == http.MethodGet:
+		answerJSON(w, http.StatusOK, s.Faults())
+	case r.URL.Path == "/_sim/faults" && (r.Method == http.MethodPut || r.Method == http.MethodPost):
+		var f Faults
+		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, bodyLimit))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&f); err != nil {
+			http.Error(w, "read faults: "+err.Error(), http.StatusBadRequest)
+			return
+		}
+		if err := s.SetFaults(f); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		answerJSON(w, http.StatusOK, s.Faults())
+	case r.URL.Path == "/_sim/ledger" && r.Method == http.MethodGet:
+		answerJSON(w, http.StatusOK, struct {
+			Purchases  []Purchase     `json:"purchases"`
+			Executions map[string]int `json:"executions"`
+		}{s.Ledger(), s.Executions()})
+	default:
+		http.NotFound(w, r)
+	}
+}

@@ -1,0 +1,43 @@
+# storeagent: what can be made here. "make help" explains.
+
+GO            ?= go
+STATICCHECK   := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME      ?= 5s
+BENCHTIME     ?= 1s
+
+.PHONY: help demo build test lint cross fuzz bench ci
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## run a whole simulated store, outage and all; needs only Go
+	CGO_ENABLED=0 $(GO) run ./cmd/storeagent demo $(ARGS)
+
+build: ## one static binary in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/storeagent
+
+test: ## all tests, with the race detector (installs a C compiler where one is missing)
+	scripts/need gcc
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
+
+lint: ## gofmt, go vet, staticcheck, golangci-lint
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	CGO_ENABLED=0 $(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(GOLANGCI_LINT) run ./...
+
+cross: ## build without cgo for Linux, Linux arm64 and Windows
+	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(GO) build -o /dev/null ./...
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./...
+	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	scripts/fuzz $(FUZZTIME)
+
+bench: ## ratios against baselines measured in the same run
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./cmd/storeagent | scripts/ratios
+
+ci: ## what .ci/run runs
+	.ci/run

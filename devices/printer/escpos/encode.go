@@ -1,0 +1,334 @@
+package escpos
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+
+	"storeagent/devices/printer"
+)
+
+const (
+	esc = 0x1B
+	gs  = 0x1D
+
+	stripeRows = 128 // rows of one raster command; small buffers stall on more
+
+	cutFeed = 0 // GS V 65/66: feed to the cutter, and no further
+
+	pulseOn, pulseOff = 0x32, 0xFA // drawer: 100 ms on, 500 ms off, in units of 2 ms
+)
+
+// encoder turns a document into the bytes of one job. It starts from ESC @, so it knows the printer's modes.
+type encoder struct {
+	profile profile
+	out     []byte
+
+	page      int // index of the selected code page; -1 before the first
+	align     byte
+	size      byte
+	font      byte
+	bold      bool
+	underline bool
+}
+
+// encode gives the bytes of a document that passed printer.Check, without start, proof and end of a job. The error is
+// a *printer.DocumentError that names the character no code page has.
+func encode(doc printer.Document, p profile) ([]byte, error) {
+	e := &encoder{profile: p, page: -1}
+	for i, op := range doc {
+		if err := e.op(op); err != nil {
+			err.Field = fmt.Sprintf("document[%d].%s", i, err.Field)
+			return nil, err
+		}
+	}
+	e.modes(printer.Op{}, 0)
+	return e.out, nil
+}
+
+// initialize is how every job starts: known modes, whatever the job before left behind.
+func initialize(p profile) []byte {
+	out := []byte{esc, '@'}
+	if p.kanji {
+		out = append(out, 0x1C, '.')
+	}
+	return out
+}
+
+func (e *encoder) put(b ...byte) { e.out = append(e.out, b...) }
+
+func (e *encoder) op(op printer.Op) *printer.DocumentError {
+	switch op.Op {
+	case "text":
+		for _, line := range printer.Wrap(clean(op.Text), printer.TextColumns(op, e.profile.columns)) {
+			e.modes(op, alignCode(op.Align))
+			if err := e.line(line, "text"); err != nil {
+				return err
+			}
+		}
+	case "columns":
+		return e.columns(op.Cells)
+	case "rule":
+		e.modes(printer.Op{}, 0)
+		op.Char = clean(op.Char)
+		return e.line(printer.RuleText(op, e.profile.columns), "char")
+	case "barcode":
+		return e.barcode(op)
+	case "qrcode":
+		e.qrcode(op)
+	case "image":
+		return e.image(op)
+	case "feed":
+		e.put(esc, 'd', byte(op.Lines))
+	case "cut":
+		mode := byte('B') // partial
+		if op.Mode == "full" {
+			mode = 'A'
+		}
+		e.put(gs, 'V', mode, cutFeed)
+	case "drawer":
+		pin := byte(0) // 0 and 1, not '0' and '1': clones ignore those
+		if op.Pin == 5 {
+			pin = 1
+		}
+		e.put(esc, 'p', pin, pulseOn, pulseOff)
+	}
+	return nil
+}
+
+// columns prints cells side by side; only bold changes within a line.
+func (e *encoder) columns(cells []printer.Cell) *printer.DocumentError {
+	cells = slices.Clone(cells)
+	for i := range cells {
+		cells[i].Text = clean(cells[i].Text)
+	}
+	for _, line := range printer.ColumnLines(cells, e.profile.columns) {
+		for i, span := range line {
+			e.modes(printer.Op{Bold: span.Bold}, 0)
+			if err := e.text(span.Text, fmt.Sprintf("cells[%d].text", i)); err != nil {
+				return err
+			}
+		}
+		e.put('\n')
+	}
+	return nil
+}
+
+// modes sends what differs from the modes the printer is in. Alignment only counts at the start of a line.
+func (e *encoder) modes(op printer.Op, align byte) {
+	if e.align != align {
+		e.put(esc, 'a', align)
+		e.align = align
+	}
+	font := byte(0)
+	if op.Font == "b" {
+		font = 1
+	}
+	if e.font != font {
+		e.put(esc, 'M', font)
+		e.font = font
+	}
+	if size := byte(max(op.Width, 1)-1)<<4 | byte(max(op.Height, 1)-1); e.size != size {
+		e.put(gs, '!', size)
+		e.size = size
+	}
+	if e.bold != op.Bold {
+		e.put(esc, 'E', flag(op.Bold))
+		e.bold = op.Bold
+	}
+	if e.underline != op.Underline {
+		e.put(esc, '-', flag(op.Underline))
+		e.underline = op.Underline
+	}
+}
+
+func flag(on bool) byte {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+func alignCode(align string) byte {
+	switch align {
+	case "center":
+		return 1
+	case "right":
+		return 2
+	}
+	return 0
+}
+
+func (e *encoder) line(text, field string) *printer.DocumentError {
+	if err := e.text(text, field); err != nil {
+		return err
+	}
+	e.put('\n')
+	return nil
+}
+
+// text sends one stretch of text, changing code pages on the way: it stays on a page while that has the character,
+// else takes the page that gets furthest, the first of the profile among equals.
+func (e *encoder) text(text, field string) *printer.DocumentError {
+	for i, r := range text {
+		if r >= 0x20 && r < 0x7F {
+			e.put(byte(r)) // the same on every page
+			continue
+		}
+		if e.page >= 0 {
+			if b, ok := e.profile.pages[e.page].encode(r); ok {
+				e.put(b)
+				continue
+			}
+		}
+		best, reach := -1, 0
+		for n, p := range e.profile.pages {
+			if got := covered(p, text[i:]); got > reach {
+				best, reach = n, got
+			}
+		}
+		if best < 0 {
+			return &printer.DocumentError{Field: field, Message: fmt.Sprintf("this printer has no character %q (U+%04X); leave it out, or set code pages that have it", r, r)}
+		}
+		e.page = best
+		e.put(esc, 't', e.profile.pages[best].number)
+		b, _ := e.profile.pages[best].encode(r)
+		e.put(b)
+	}
+	return nil
+}
+
+// covered counts the bytes at the start of text that a page can encode.
+func covered(p page, text string) int {
+	for i, r := range text {
+		if _, ok := p.encode(r); !ok {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// clean puts text into the form that code pages know: composed characters, and the everyday one for spaces and
+// hyphens that only differ in where a line may break. Number formatting of browsers is full of those.
+func clean(text string) string {
+	return strings.NewReplacer(
+		"\u202F", " ", "\u2007", " ", "\u2009", " ", "\u00A0", " ",
+		"\u2010", "-", "\u2011", "-", "\u2212", "-",
+		"\u00AD", "", "\u200B", "", "\u2060", "", "\uFEFF", "",
+	).Replace(norm.NFC.String(text))
+}
+
+// barcode uses function B of GS k, which gives the length first.
+func (e *encoder) barcode(op printer.Op) *printer.DocumentError {
+	code, err := printer.ParseBarcode(op.Symbology, op.Data)
+	if err != nil {
+		return err
+	}
+	e.modes(printer.Op{}, alignCode(op.Align))
+	height := op.Height
+	if height == 0 {
+		height = 64
+	}
+	below := byte(2)
+	if op.ShowText != nil && !*op.ShowText {
+		below = 0
+	}
+	dots := printer.Dots(e.profile.columns)
+	data, module := []byte(code.Data), printer.BarcodeModule(op, dots)
+	if code.Symbology == "code128" {
+		data, module = code128(code, module, dots)
+	}
+	e.put(gs, 'h', byte(height), gs, 'w', byte(module), gs, 'H', below, gs, 'f', 0)
+	if module == 0 || len(data) > 255 {
+		return &printer.DocumentError{Field: "data", Message: "is too long for a barcode"}
+	}
+	kind := map[string]byte{"upca": 'A', "ean13": 'C', "ean8": 'D', "code39": 'E', "itf": 'F', "code128": 'I'}[code.Symbology]
+	e.put(gs, 'k', kind, byte(len(data)))
+	e.put(data...)
+	return nil
+}
+
+// code128 writes the code set before each run; a brace in set B is doubled, digits of set C go as a byte a pair. Where
+// such bytes could be taken for a real-time command all goes in set B, which is wider.
+func code128(code printer.Barcode, module, dots int) ([]byte, int) {
+	var out []byte
+	for _, run := range code.Runs {
+		out = append(out, '{', run.Set)
+		if run.Set == 'B' {
+			out = append(out, strings.ReplaceAll(run.Text, "{", "{{")...)
+			continue
+		}
+		for i := 0; i+1 < len(run.Text); i += 2 {
+			out = append(out, (run.Text[i]-'0')*10+run.Text[i+1]-'0')
+		}
+	}
+	if !holdsRealTime(out) {
+		return out, module
+	}
+	for modules := (len(code.Data)+2)*11 + 13; module*modules > dots; {
+		if module--; module < 2 {
+			return nil, 0
+		}
+	}
+	return append([]byte("{B"), strings.ReplaceAll(code.Data, "{", "{{")...), module
+}
+
+// qrcode stores and prints a model 2 symbol: GS ( k, functions 165, 167, 169, 180, 181.
+func (e *encoder) qrcode(op printer.Op) {
+	e.modes(printer.Op{}, alignCode(op.Align))
+	size := op.Size
+	if size == 0 {
+		size = 6
+	}
+	level := byte('0' + strings.Index("LMQH", op.Level))
+	if op.Level == "" {
+		level = '1' // M
+	}
+	e.put(gs, '(', 'k', 4, 0, '1', 'A', '2', 0)
+	e.put(gs, '(', 'k', 3, 0, '1', 'C', byte(size))
+	e.put(gs, '(', 'k', 3, 0, '1', 'E', level)
+	n := len(op.Data) + 3
+	e.put(gs, '(', 'k', byte(n), byte(n>>8), '1', 'P', '0')
+	e.put([]byte(op.Data)...)
+	e.put(gs, '(', 'k', 3, 0, '1', 'Q', '0')
+}
+
+// image sends GS v 0 rasters, in stripes.
+func (e *encoder) image(op printer.Op) *printer.DocumentError {
+	img, err := printer.Raster(op, printer.Dots(e.profile.columns))
+	if err != nil {
+		return &printer.DocumentError{Field: "png", Message: err.Error()}
+	}
+	e.modes(printer.Op{}, alignCode(op.Align))
+	breakRealTime(img.Bits)
+	for y := 0; y < img.Height; y += stripeRows {
+		rows := min(stripeRows, img.Height-y)
+		e.put(gs, 'v', '0', 0, byte(img.Stride), byte(img.Stride>>8), byte(rows), byte(rows>>8))
+		e.put(img.Bits[y*img.Stride : (y+rows)*img.Stride]...)
+	}
+	return nil
+}
+
+// isRealTime reports whether some models take a pair of bytes for the start of a real-time command (DLE EOT, DLE ENQ,
+// DLE DC4) even among data.
+func isRealTime(a, b byte) bool { return a == 0x10 && (b == 0x04 || b == 0x05 || b == 0x14) }
+
+func holdsRealTime(data []byte) bool {
+	for i := 1; i < len(data); i++ {
+		if isRealTime(data[i-1], data[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// breakRealTime blackens one dot in each such pair of an image.
+func breakRealTime(bits []byte) {
+	for i := 1; i < len(bits); i++ {
+		if isRealTime(bits[i-1], bits[i]) {
+			bits[i-1] |= 0x01
+		}
+	}
+}

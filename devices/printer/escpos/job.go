@@ -1,0 +1,277 @@
+package escpos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"storeagent/devices"
+	"storeagent/devices/port"
+	"storeagent/devices/printer"
+)
+
+// serve prints one job and answers it in any case. Its error ends the session: the port, or the printer behind it,
+// is no longer what it was.
+func (s *session) serve(ctx context.Context, r *request) error {
+	jobCtx, cancel := context.WithCancel(ctx) // the job ends with its caller too
+	defer cancel()
+	defer context.AfterFunc(r.ctx, cancel)()
+	res, err := s.begin(jobCtx, r)
+	r.done <- res
+	if res.state == printer.Queued && r.ctx.Err() != nil && ctx.Err() == nil {
+		return s.failed() // only the caller gave up, before the first byte
+	}
+	return err
+}
+
+// begin prints a job if the printer is ready for it.
+func (s *session) begin(ctx context.Context, r *request) (res result, err error) {
+	defer func() {
+		if v := recover(); v != nil { // the caller waits for its answer whatever happens
+			err = fmt.Errorf("printer driver panicked: %v", v)
+			res = result{printer.Unknown, err}
+		}
+	}()
+	data, err := s.bytesOf(r)
+	if err != nil {
+		return result{printer.Failed, err}, nil
+	}
+	if err := s.prepare(ctx); err != nil {
+		return result{printer.Queued, notReady(printer.OfflineState, err.Error())}, err
+	}
+	if reason := s.reason(); reason != "" {
+		message, _ := words(reason)
+		return result{printer.Queued, notReady(reason, message)}, nil
+	}
+	if err := r.progress.Sending(); err != nil {
+		return result{printer.Queued, fmt.Errorf("record that the job is being sent: %w", err)}, nil
+	}
+	s.show(devices.Busy)
+	j := &job{s: s, r: r, id: processID(r.job.Seq)}
+	return j.print(ctx, data)
+}
+
+// bytesOf is the whole of a job but for its proof.
+func (s *session) bytesOf(r *request) ([]byte, error) {
+	var out []byte
+	if len(r.doc) > 0 {
+		out = initialize(s.p.profile)
+		if !s.oneWay {
+			out = append(out, gs, 'a', 0xFF) // ESC @ may have ended unasked status
+		}
+		doc, err := encode(r.doc, s.p.profile)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, doc...)
+	}
+	return append(out, r.job.Raw...), nil
+}
+
+// prepare asks for the status of now, and gives a one-way printer another chance to answer.
+func (s *session) prepare(ctx context.Context) error {
+	if s.oneWay {
+		ok, err := s.ask(ctx, 1)
+		if err != nil || !ok {
+			return err
+		}
+		return s.greet(ctx)
+	}
+	return s.refresh(ctx)
+}
+
+// processID is the mark of a job in GS ( H: four characters from 20h to 7Eh, so that a late answer to another job is
+// not taken for the answer to this one.
+func processID(seq int64) [4]byte {
+	var id [4]byte
+	n := uint64(seq)
+	for i := 3; i >= 0; i-- {
+		id[i] = byte(0x20 + n%95)
+		n /= 95
+	}
+	return id
+}
+
+// askProcessID is GS ( H, function 48.
+func askProcessID(id [4]byte) []byte {
+	return append([]byte{gs, '(', 'H', 6, 0, '0', '0'}, id[:]...)
+}
+
+// job is one job on its way.
+type job struct {
+	s       *session
+	r       *request
+	id      [4]byte
+	sent    int // bytes the port took
+	blocked printer.Reason
+}
+
+// print writes the job and waits for its proof. The error ends the session.
+func (j *job) print(ctx context.Context, data []byte) (result, error) {
+	s := j.s
+	singles := s.expect()
+	if !s.oneWay {
+		data = append(data, gs, 'a', 0xFF) // raw bytes may have ended it
+	}
+	switch {
+	case s.marks:
+		data = append(data, askProcessID(j.id)...)
+	case s.confirms:
+		data = append(data, gs, 'r', 1)
+	}
+	if err := j.write(ctx, data); err != nil {
+		return j.lost(err), err
+	}
+	if s.oneWay {
+		return result{printer.Sent, nil}, nil
+	}
+	if !s.marks && !s.confirms {
+		return j.settle(ctx)
+	}
+	proved, err := j.prove(ctx, singles, len(data))
+	switch {
+	case err != nil:
+		return j.lost(err), err
+	case proved:
+		return result{printer.Printed, nil}, nil
+	}
+	err = &port.Error{Op: "read", Address: "printer", Kind: port.Silent, Err: errors.New("it did not confirm the job in time"),
+		Hint: "look at the paper, and reprint the job if it is not there"}
+	return j.lost(err), err
+}
+
+// lost is the result of a job whose end is not known; where no byte left it is as good as not begun.
+func (j *job) lost(err error) result {
+	if j.sent == 0 {
+		return result{printer.Queued, notReady(printer.OfflineState, err.Error())}
+	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("the program ended while this was printing")
+	}
+	return result{printer.Unknown, fmt.Errorf("%w; look at the paper, and reprint if it is not there", err)}
+}
+
+// write gives the port everything, going on where it stopped: a printer without paper takes no bytes for as long as
+// that lasts.
+func (j *job) write(ctx context.Context, data []byte) error {
+	s := j.s
+	moved := time.Now()
+	for j.sent < len(data) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.failed(); err != nil {
+			return err
+		}
+		n, err := 0, os.ErrDeadlineExceeded
+		if j.paused(ctx) {
+			err = os.ErrDeadlineExceeded
+		} else if err = s.port.SetWriteDeadline(time.Now().Add(writeLimit)); err == nil {
+			n, err = s.port.Write(data[j.sent:min(j.sent+chunk, len(data))])
+		}
+		j.sent += n
+		if n > 0 {
+			moved = time.Now()
+		}
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return fmt.Errorf("write to printer: %w", err)
+		}
+		if s.reason() != "" || n > 0 {
+			j.tell(s.reason())
+			if j.blocked != "" {
+				moved = time.Now()
+			}
+			continue
+		}
+		switch stalled := time.Since(moved); {
+		case stalled > stallLimit:
+			return &port.Error{Op: "write", Address: "printer", Kind: port.Silent, Err: errors.New("it takes no more data"),
+				Hint: "check that the printer is on, and the flow control setting of its port"}
+		case stalled > stallLimit/8:
+			j.tellOnly(printer.OfflineState)
+		}
+	}
+	return nil
+}
+
+// paused waits up to writeLimit for the end of an XOFF; true means that it still holds.
+func (j *job) paused(ctx context.Context) bool {
+	on, err := j.s.until(ctx, writeLimit, func() bool { return !j.s.paused })
+	return !on && err == nil
+}
+
+// tell passes on that the printer stopped, or goes on, once each.
+func (j *job) tell(reason printer.Reason) {
+	if j.s.show(devices.Busy); reason != j.blocked {
+		j.tellOnly(reason)
+	}
+}
+
+func (j *job) tellOnly(reason printer.Reason) {
+	if reason != j.blocked {
+		j.blocked = reason
+		j.r.progress.Blocked(reason)
+	}
+}
+
+// prove waits for the answer that the printing is done. While the printer is blocked it waits for people; else for a
+// bounded time. A plain GS r proves less than the process id: that the buffer was worked off up to there.
+func (j *job) prove(ctx context.Context, singles, size int) (bool, error) {
+	s := j.s
+	proved := func() bool {
+		if s.marks {
+			return s.marked(j.id)
+		}
+		return s.singles > singles
+	}
+	limit := proofLimit + time.Duration(size)*proofPerByte
+	for waited := time.Duration(0); waited < limit; {
+		j.tell(s.reason())
+		done, began := false, time.Now()
+		some, err := s.until(ctx, watchEvery, func() bool {
+			done = proved()
+			return done || s.status.reason() != j.blocked
+		})
+		if err != nil || done {
+			return done, err
+		}
+		if j.blocked == "" {
+			waited += time.Since(began)
+		}
+		if !some {
+			if err := j.watch(ctx); err != nil {
+				return false, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// watch asks for the status while the printer works; a printer may be too busy to answer every time.
+func (j *job) watch(ctx context.Context) error {
+	for n := byte(1); n <= 4; n++ {
+		if ok, err := j.s.ask(ctx, n); err != nil || !ok {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle is the end of a job on a printer that tells its status but can't confirm: sent, once it is not blocked.
+func (j *job) settle(ctx context.Context) (result, error) {
+	for {
+		if err := j.watch(ctx); err != nil {
+			return j.lost(err), err
+		}
+		reason := j.s.reason()
+		j.tell(reason)
+		if reason == "" {
+			return result{printer.Sent, nil}, nil
+		}
+		if _, err := j.s.until(ctx, watchEvery, func() bool { return j.s.status.reason() != reason }); err != nil {
+			return j.lost(err), err
+		}
+	}
+}

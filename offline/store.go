@@ -20,6 +20,7 @@ type SaleFilter struct {
 type ItemFilter struct {
 	State  State
 	Type   OpType
+	SaleID string
 	Limit  int
 	Cursor string
 }

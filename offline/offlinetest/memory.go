@@ -243,7 +243,8 @@ func (m *Memory) Operations(_ context.Context, f offline.ItemFilter) ([]offline.
 	var all []offline.Operation
 	var at []int
 	for _, op := range m.ops {
-		if (f.State == "" || op.State == f.State) && (f.Type == "" || op.Type == f.Type) {
+		if (f.State == "" || op.State == f.State) && (f.Type == "" || op.Type == f.Type) &&
+			(f.SaleID == "" || op.SaleID == f.SaleID) {
 			all, at = append(all, cloneOp(*op)), append(at, int(op.Seq))
 		}
 	}

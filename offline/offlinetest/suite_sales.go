@@ -262,6 +262,8 @@ func operationsFilter(s *suite) {
 		{offline.ItemFilter{State: offline.Queued}, fmt.Sprint([]string{a})},
 		{offline.ItemFilter{State: offline.Parked, Type: offline.Purchase}, fmt.Sprint([]string{b})},
 		{offline.ItemFilter{Type: offline.GiftcardTrans}, "[]"},
+		{offline.ItemFilter{SaleID: s.op(a).SaleID}, fmt.Sprint([]string{a})},
+		{offline.ItemFilter{SaleID: newID()}, "[]"},
 	} {
 		ops, _, err := s.store.Operations(s.ctx, tc.f)
 		got := []string{}

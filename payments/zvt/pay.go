@@ -1,0 +1,216 @@
+package zvt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"storeagent/devices"
+	"storeagent/payments"
+)
+
+// Do implements payments.Terminal: 06 01 for a sale, 06 31 for a refund.
+func (t *Terminal) Do(ctx context.Context, txn payments.Txn, ev payments.Events) error {
+	cmd, err := t.moneyCommand(txn)
+	if err != nil {
+		return errors.Join(payments.ErrNotSent, err)
+	}
+	ran, err := t.call(ctx, func(ctx context.Context, s *session) (bool, error) {
+		return s.pay(ctx, cmd, txn, ev)
+	})
+	if !ran && err != nil {
+		err = errors.Join(payments.ErrNotSent, err)
+	}
+	return err
+}
+
+// moneyCommand builds the command. Amounts have twelve digits on the wire (BMP 04).
+func (t *Terminal) moneyCommand(txn payments.Txn) (apdu, error) {
+	var cmd apdu
+	switch txn.Type {
+	case payments.Sale:
+		cmd.cmd = cmdPay
+	case payments.Refund:
+		cmd.cmd, cmd.data = cmdRefund, t.password()
+	default:
+		return apdu{}, fmt.Errorf("%s: %w", txn.Type, payments.ErrUnsupported)
+	}
+	minor, ok := txn.Amount.Minor()
+	if !ok || minor <= 0 {
+		return apdu{}, fmt.Errorf("amount %s: want a positive amount with a currency", txn.Amount)
+	}
+	amount, ok := putBCD(minor, 6)
+	if !ok {
+		return apdu{}, fmt.Errorf("amount %s is too high for the terminal", txn.Amount)
+	}
+	currency, err := currencyCode(txn.Amount.Currency())
+	if err != nil {
+		return apdu{}, err
+	}
+	cmd.data = appendBMP(cmd.data, bmpAmount, amount)
+	cmd.data = appendBMP(cmd.data, bmpCurrency, currency)
+	return cmd, nil
+}
+
+// payment is what one running money command knows.
+type payment struct {
+	s         *session
+	txn       payments.Txn
+	ev        payments.Events
+	slips     slips
+	printed   bool // lines came that are not committed yet
+	told      bool
+	outcome   payments.Outcome
+	confusion error // the terminal contradicted itself
+}
+
+// pay runs a money command. broken means that the line must be opened anew.
+func (s *session) pay(ctx context.Context, cmd apdu, txn payments.Txn, ev payments.Events) (broken bool, err error) {
+	select {
+	case <-s.abort: // meant for an earlier payment
+	default:
+	}
+	s.paying.Store(true)
+	defer s.paying.Store(false)
+	base, err := s.baseline(ctx)
+	if err != nil {
+		return !isRefusal(err), errors.Join(payments.ErrNotSent, fmt.Errorf("ask terminal for its last payment: %w", err))
+	}
+	if err := ev.Sending(base); err != nil {
+		return false, errors.Join(payments.ErrNotSent, fmt.Errorf("commit before sending: %w", err))
+	}
+	p := &payment{s: s, txn: txn, ev: ev, slips: slips{charset: s.t.charset}}
+	began := time.Now()
+	_, err = s.converse(ctx, cmd, talk{
+		limit: began.Add(s.t.timeout), wake: s.abort,
+		status: p.status, print: p.print, end: p.end,
+		progress: func(code byte, text string) { ev.Prompt(prompt(code, text)) },
+	})
+	var no *refusedError
+	if errors.As(err, &no) && !p.told {
+		if no.sure {
+			return false, errors.Join(payments.ErrNotSent, err)
+		}
+		return true, fmt.Errorf("payment sent more than once: %w", err)
+	}
+	if err != nil {
+		return true, fmt.Errorf("payment at terminal: %w%s", err, s.t.lostAck.hint(p.told))
+	}
+	if p.confusion != nil {
+		return false, p.confusion
+	}
+	if !p.told {
+		return false, errors.New("terminal ended the payment without a result")
+	}
+	if p.outcome.State == payments.Approved {
+		s.t.setHealth(devices.Ready, devices.Status{})
+	}
+	return false, nil
+}
+
+// hint words the vendor's profile for the person who may have to look.
+func (l LostAck) hint(told bool) string {
+	if !told {
+		return ""
+	}
+	switch l {
+	case Reverses:
+		return " (this terminal takes back what was not acknowledged)"
+	case Keeps:
+		return " (this terminal keeps what was not acknowledged)"
+	case Declines:
+		return " (this terminal counts what was not acknowledged as declined)"
+	}
+	return ""
+}
+
+// status takes a 04 0F: the outcome is on disk before the caller acknowledges it (PA00P015, 2.2.8).
+func (p *payment) status(a apdu) error {
+	info, err := parseStatus(a.data, p.s.t.charset)
+	if err != nil {
+		p.s.t.log.Warn("result of the terminal is only partly readable", "err", err)
+	}
+	if !info.hasResult {
+		return nil // how it ended comes with 06 0F or 06 1E, or is asked for
+	}
+	p.s.t.clock.learn(info.clock, time.Now())
+	out, err := info.outcome(p.txn.Amount)
+	if err != nil {
+		return err
+	}
+	if p.told && sameEnd(out, p.outcome) {
+		return nil // said twice
+	}
+	return p.commit(out)
+}
+
+// sameEnd compares what decides; Decline is a pointer.
+func sameEnd(a, b payments.Outcome) bool {
+	return a.State == b.State && a.Baseline == b.Baseline && a.ApprovedAmount == b.ApprovedAmount
+}
+
+func (p *payment) commit(out payments.Outcome) error {
+	if p.told && out.State != p.outcome.State {
+		p.confusion = fmt.Errorf("terminal first said %s, then %s", p.outcome.State, out.State)
+		if out.State != payments.Approved {
+			return nil // an approval on record is the one that must be asked about
+		}
+	}
+	if err := p.ev.CommitOutcome(out); err != nil {
+		return fmt.Errorf("commit outcome: %w", err)
+	}
+	p.told, p.outcome = true, out
+	return nil
+}
+
+// print takes slip lines; a slip is on disk before its last line is acknowledged, because the terminal books only
+// what was printed (PA00P015, 2.2.9). Paper comes later.
+func (p *payment) print(a apdu) error {
+	if a.cmd == msgPrintLine {
+		p.slips.line(a.data)
+	} else if err := p.slips.block(a.data); err != nil {
+		p.s.t.log.Warn("slip of the terminal is only partly readable", "err", err)
+	}
+	p.printed = true
+	if p.slips.open {
+		return nil
+	}
+	return p.commitSlips()
+}
+
+func (p *payment) commitSlips() error {
+	if !p.printed {
+		return nil
+	}
+	if err := p.ev.CommitReceipt(p.slips.receipt()); err != nil {
+		return fmt.Errorf("commit receipt: %w", err)
+	}
+	p.printed = false
+	return nil
+}
+
+// end takes 06 0F or 06 1E.
+func (p *payment) end(a apdu) error {
+	if err := p.commitSlips(); err != nil {
+		return err
+	}
+	if a.cmd == msgCompletion {
+		if p.told || len(a.data) == 0 {
+			return nil
+		}
+		return p.status(a) // some terminals give the result only here
+	}
+	var no *refusedError
+	errors.As(aborted(a), &no)
+	switch {
+	case p.told && p.outcome.State != payments.Approved:
+		return nil
+	case p.told:
+		p.confusion = fmt.Errorf("terminal approved and then broke off: %w", no)
+		return nil
+	case len(a.data) == 0 || no.code == resultOK:
+		return nil // no result: it is asked for
+	}
+	return p.commit(payments.Outcome{State: resultState(no.code), Decline: decline(no.code, "")})
+}

@@ -1,0 +1,491 @@
+package devicesim
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/color"
+	"strings"
+
+	"golang.org/x/text/encoding/charmap"
+)
+
+const (
+	dotsA = 12 // width of a font A character
+	dotsB = 9
+)
+
+// page is how bytes from 80h read on one code page.
+type page struct{ table *charmap.Charmap }
+
+// pageOf reads the number of ESC t as Epson's TM printers do.
+func pageOf(n byte) (*page, bool) {
+	t := map[byte]*charmap.Charmap{
+		0: charmap.CodePage437, 2: charmap.CodePage850, 3: charmap.CodePage860, 4: charmap.CodePage863,
+		5: charmap.CodePage865, 15: charmap.ISO8859_7, 16: charmap.Windows1252, 17: charmap.CodePage866,
+		18: charmap.CodePage852, 19: charmap.CodePage858, 34: charmap.CodePage855, 36: charmap.CodePage862,
+		39: charmap.ISO8859_2, 40: charmap.ISO8859_15, 45: charmap.Windows1250, 46: charmap.Windows1251,
+		47: charmap.Windows1253, 48: charmap.Windows1254, 49: charmap.Windows1255, 50: charmap.Windows1256,
+		51: charmap.Windows1257, 52: charmap.Windows1258,
+	}[n]
+	return &page{t}, t != nil
+}
+
+// raster is an image that may still grow by further stripes.
+type raster struct {
+	stride int
+	align  byte
+	data   []byte
+}
+
+func (p *Printer) reset() {
+	p.page, _ = pageOf(0)
+	p.modes = modes{w: 1, h: 1}
+	p.module = 3
+	p.qr = ""
+}
+
+// execute runs the first command of b and returns its length; 0 means that its end has not come yet.
+func (p *Printer) execute(b []byte) int {
+	if len(b) == 0 {
+		return 0
+	}
+	if p.raster != nil { // it grows only by a stripe right behind it
+		if b[0] == 0x1D && len(b) < 2 {
+			return 0
+		}
+		if b[0] != 0x1D || b[1] != 'v' {
+			p.endImage()
+		}
+	}
+	switch c := b[0]; {
+	case c == 0x1B:
+		return p.escape(b)
+	case c == 0x1D:
+		return p.group(b)
+	case c == 0x1C:
+		return p.fileSep(b)
+	case c == '\n':
+		p.endLine()
+	case c == '\r' || c == 0:
+	case c < 0x20 || c == 0x7F:
+		p.complain("control character %02X", c)
+	case c < 0x7F:
+		p.char(rune(c))
+	default:
+		p.char(p.page.table.DecodeByte(c))
+	}
+	return 1
+}
+
+// escape runs ESC commands.
+func (p *Printer) escape(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	n, known := map[byte]int{'@': 2, '2': 2, '3': 3, 't': 3, 'R': 3, 'M': 3, 'E': 3, 'G': 3, '-': 3, '{': 3, 'a': 3,
+		'd': 3, 'J': 3, ' ': 3, '!': 3, 'p': 5, '$': 4, '\\': 4}[b[1]]
+	if !known {
+		p.complain("ESC %02X", b[1])
+		return 2
+	}
+	if len(b) < n {
+		return 0
+	}
+	switch b[1] {
+	case '@':
+		p.line, p.used = nil, 0 // the print buffer is cleared
+		p.asb = 0
+		p.reset()
+	case 't':
+		if pg, ok := pageOf(b[2]); ok {
+			p.page = pg
+		} else {
+			p.complain("code page %d", b[2])
+		}
+	case 'M':
+		p.modes.font = b[2] & 1
+	case '!':
+		p.modes.font = b[2] & 1
+		p.modes.h, p.modes.w = 1+int(b[2]>>4&1), 1+int(b[2]>>5&1)
+	case 'a':
+		if p.used == 0 { // counts at the start of a line only
+			p.modes.align = (b[2] & 3) % 3
+		}
+	case 'd':
+		lines := int(b[2])
+		if p.used > 0 {
+			p.endLine()
+			lines--
+		}
+		for range lines {
+			p.endLine()
+		}
+	case 'J':
+		p.flush()
+	case 'p':
+		if b[2] > 1 || b[3] > b[4] {
+			p.complain("drawer pulse %d %d %d", b[2], b[3], b[4])
+			break
+		}
+		p.pulse(b[2])
+	}
+	return n
+}
+
+// fileSep runs FS commands: the multi-byte mode, which this printer does not have.
+func (p *Printer) fileSep(b []byte) int {
+	switch {
+	case len(b) < 2:
+		return 0
+	case b[1] == '.':
+		return 2
+	case b[1] == 'C':
+		if len(b) < 3 {
+			return 0
+		}
+		return 3
+	}
+	p.complain("FS %02X", b[1])
+	return 2
+}
+
+// group runs GS commands.
+func (p *Printer) group(b []byte) int {
+	if len(b) < 3 {
+		return 0
+	}
+	switch b[1] {
+	case '!':
+		p.modes.w, p.modes.h = int(b[2]>>4&7)+1, int(b[2]&7)+1
+	case 'B', 'h', 'H', 'f':
+	case 'w':
+		p.module = int(b[2])
+	case 'a':
+		p.asb = b[2]
+		p.autoStatus(true)
+	case 'I':
+		p.identify(b[2])
+	case 'r':
+		p.transmit(b[2])
+	case 'V':
+		return p.cut(b)
+	case 'k':
+		return p.barcode(b)
+	case 'v':
+		return p.stripe(b)
+	case '(':
+		return p.extended(b)
+	case 'L', 'W':
+		if len(b) < 4 {
+			return 0
+		}
+		return 4
+	default:
+		p.complain("GS %02X", b[1])
+		return 2
+	}
+	return 3
+}
+
+func (p *Printer) identify(n byte) {
+	texts := map[byte]string{'A': "1.00", 'B': "SIM", 'C': p.o.Model, 'D': p.o.Serial}
+	if text, ok := texts[n]; ok {
+		p.say(append(append([]byte{0x5F}, text...), 0)...)
+	} else if n >= 1 && n <= 3 {
+		p.say(0x20)
+	}
+}
+
+func (p *Printer) transmit(n byte) {
+	var b byte
+	switch n {
+	case 1, '1':
+		if p.paper == PaperNear {
+			b = 0x03
+		}
+	case 2, '2':
+		if p.drawer {
+			b = 0x01
+		}
+	default:
+		p.complain("GS r %02X", n)
+		return
+	}
+	if !p.o.NoConfirm {
+		p.say(b)
+	}
+}
+
+// extended runs the commands GS ( X, which give their own length.
+func (p *Printer) extended(b []byte) int {
+	if len(b) < 5 {
+		return 0
+	}
+	n := 5 + int(b[3]) + int(b[4])<<8
+	if len(b) < n {
+		return 0
+	}
+	data := b[5:n]
+	switch {
+	case b[2] == 'H' && len(data) == 6 && data[0] == '0' && data[1] == '0':
+		p.flush()
+		if p.o.ProcessID {
+			p.say(append(append([]byte{0x37, 0x22}, data[2:]...), 0)...)
+		}
+	case b[2] == 'k' && len(data) >= 3 && data[0] == '1':
+		p.qrCode(data[1], data[2:])
+	default:
+		p.complain("GS ( %c % X", b[2], data[:min(len(data), 8)])
+	}
+	return n
+}
+
+// qrCode runs the functions of the QR symbol: model, size, level, store, print.
+func (p *Printer) qrCode(fn byte, data []byte) {
+	switch fn {
+	case 'A', 'C', 'E':
+	case 'P':
+		p.qr = string(data[1:])
+	case 'Q':
+		if p.qr == "" {
+			p.complain("QR code without data")
+			return
+		}
+		p.flush()
+		p.label("[QR " + p.qr + "]")
+	default:
+		p.complain("QR function %02X", fn)
+	}
+}
+
+// cut ends a receipt; forms A and B feed first.
+func (p *Printer) cut(b []byte) int {
+	n := 3
+	if b[2] == 'A' || b[2] == 'B' {
+		n = 4
+	} else if b[2] > 1 && b[2] != '0' && b[2] != '1' {
+		p.complain("cut %02X", b[2])
+		return n
+	}
+	if len(b) < n {
+		return 0
+	}
+	p.flush()
+	p.receipts = append(p.receipts, strings.Join(p.printed, ""))
+	p.emit(strings.TrimRight(strings.Repeat("- ", (p.o.Columns+1)/2), " "))
+	p.printed = nil
+	return n
+}
+
+// stripe takes GS v 0. Stripes that follow each other without anything between are one image.
+func (p *Printer) stripe(b []byte) int {
+	if len(b) < 8 {
+		return 0
+	}
+	stride, rows := int(b[4])+int(b[5])<<8, int(b[6])+int(b[7])<<8
+	n := 8 + stride*rows
+	if len(b) < n {
+		return 0
+	}
+	if p.used > 0 {
+		p.endLine()
+	}
+	if p.raster != nil && p.raster.stride != stride {
+		p.endImage()
+	}
+	if p.raster == nil {
+		p.raster = &raster{stride: stride, align: p.modes.align}
+	}
+	p.raster.data = append(p.raster.data, b[8:n]...)
+	return n
+}
+
+// endImage puts a finished image on the paper.
+func (p *Printer) endImage() {
+	r := p.raster
+	if r == nil {
+		return
+	}
+	p.raster = nil
+	if r.stride == 0 || len(r.data) == 0 {
+		return
+	}
+	img := image.NewGray(image.Rect(0, 0, r.stride*8, len(r.data)/r.stride))
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			if r.data[y*r.stride+x/8]>>(7-x%8)&1 == 0 {
+				img.SetGray(x, y, color.Gray{Y: 255})
+			}
+		}
+	}
+	p.images = append(p.images, img)
+	p.label(fmt.Sprintf("[IMAGE %dx%d]", img.Rect.Dx(), img.Rect.Dy()))
+}
+
+// flush ends whatever stands unfinished on the line.
+func (p *Printer) flush() {
+	if p.used > 0 {
+		p.endLine()
+	}
+}
+
+// char puts one character on the line, which wraps when it is full.
+func (p *Printer) char(r rune) {
+	dots := dotsA
+	if p.modes.font == 1 {
+		dots = dotsB
+	}
+	dots *= p.modes.w
+	if p.used+dots > p.o.Columns*dotsA {
+		p.endLine()
+	}
+	p.line = append(p.line, r)
+	p.used += dots
+}
+
+func (p *Printer) endLine() {
+	free := p.o.Columns*dotsA - p.used
+	text := strings.Repeat(" ", p.before(free)/dotsA) + string(p.line)
+	p.line, p.used = nil, 0
+	p.emit(strings.TrimRight(text, " "))
+}
+
+// before is the part of the free space that alignment puts before the text.
+func (p *Printer) before(free int) int {
+	switch {
+	case free <= 0 || p.modes.align == 0:
+		return 0
+	case p.modes.align == 1:
+		return free / 2
+	}
+	return free
+}
+
+// label stands on the paper for what is no text.
+func (p *Printer) label(text string) {
+	p.emit(strings.Repeat(" ", p.before(p.o.Columns-len([]rune(text)))) + text)
+}
+
+// emit moves the paper by one line.
+func (p *Printer) emit(text string) {
+	p.printed = append(p.printed, text+"\n")
+	p.all.WriteString(text + "\n")
+	if p.o.OnPaper != nil {
+		p.pending = append(p.pending, text)
+	}
+	if p.runOut > 0 {
+		if p.runOut--; p.runOut == 0 {
+			p.paper = PaperOut
+			p.autoStatus(false)
+		}
+	}
+}
+
+// barcode runs GS k: function A ends at NUL, function B gives its length. A symbol wider than the paper, or with data
+// that its symbology does not have, is not printed.
+func (p *Printer) barcode(b []byte) int {
+	var data []byte
+	var n int
+	kind := b[2]
+	if kind <= 6 {
+		end := bytes.IndexByte(b[3:], 0)
+		if end < 0 {
+			return 0
+		}
+		data, n, kind = b[3:3+end], 4+end, kind+'A'
+	} else {
+		if len(b) < 4 || len(b) < 4+int(b[3]) {
+			return 0
+		}
+		data, n = b[4:4+int(b[3])], 4+int(b[3])
+	}
+	p.flush()
+	name, text, modules := symbol(kind, data)
+	switch {
+	case name == "":
+		p.complain("barcode %02X with data %q", kind, data)
+	case p.module < 2 || p.module > 6 || modules*p.module > p.o.Columns*dotsA:
+		p.complain("barcode %s is wider than the paper: %d modules of %d dots", name, modules, p.module)
+	default:
+		p.label("[" + name + " " + text + "]")
+	}
+	return n
+}
+
+// symbol reads barcode data: its name, its text and its width in modules; no name where the data is wrong.
+func symbol(kind byte, data []byte) (name, text string, modules int) {
+	text = string(data)
+	switch kind {
+	case 'A', 'C', 'D':
+		size := map[byte]int{'A': 12, 'C': 13, 'D': 8}[kind]
+		if len(data) != size || !eanSum(data) {
+			return "", "", 0
+		}
+		return map[byte]string{'A': "UPCA", 'C': "EAN13", 'D': "EAN8"}[kind], text, size*7 + 11
+	case 'E':
+		for _, c := range text {
+			if !strings.ContainsRune("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-. $/+%", c) {
+				return "", "", 0
+			}
+		}
+		return "CODE39", text, 16*len(data) + 31
+	case 'F':
+		if len(data)%2 != 0 || len(data) == 0 {
+			return "", "", 0
+		}
+		return "ITF", text, 9*len(data) + 9
+	case 'I':
+		text, symbols := code128Text(data)
+		if symbols == 0 {
+			return "", "", 0
+		}
+		return "CODE128", text, 11*(symbols+1) + 13
+	}
+	return "", "", 0
+}
+
+// eanSum checks that the digits, weighted 3 and 1 from the right, add up to a multiple of ten.
+func eanSum(digits []byte) bool {
+	sum, weight := 0, 1
+	for i := len(digits) - 1; i >= 0; i-- {
+		if digits[i] < '0' || digits[i] > '9' {
+			return false
+		}
+		sum += int(digits[i]-'0') * weight
+		weight = 4 - weight
+	}
+	return sum%10 == 0
+}
+
+// code128Text reads data with its code set marks; symbols counts start, changes and characters.
+func code128Text(data []byte) (text string, symbols int) {
+	set := byte(0)
+	for i := 0; i < len(data); i++ {
+		c := data[i]
+		if c == '{' {
+			if i++; i == len(data) {
+				return "", 0
+			}
+			switch m := data[i]; {
+			case m >= 'A' && m <= 'C':
+				set = m
+				symbols++
+				continue
+			case m == '{' && set == 'B':
+			default:
+				return "", 0
+			}
+		}
+		switch {
+		case set == 'C' && c < 100:
+			text += fmt.Sprintf("%02d", c)
+		case set == 'A' && c < 0x60, set == 'B' && c >= 0x20 && c < 0x80:
+			text += string(rune(c))
+		default:
+			return "", 0
+		}
+		symbols++
+	}
+	return text, symbols
+}

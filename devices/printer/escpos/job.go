@@ -234,8 +234,12 @@ func (j *job) prove(ctx context.Context, singles, size int) (bool, error) {
 			done = proved()
 			return done || s.status.reason() != j.blocked
 		})
-		if err != nil || done {
-			return done, err
+		if done {
+			j.tell("")
+			return true, nil
+		}
+		if err != nil {
+			return false, err
 		}
 		if j.blocked == "" {
 			waited += time.Since(began)

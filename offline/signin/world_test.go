@@ -1,0 +1,221 @@
+package signin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"storeagent/offline"
+	"storeagent/offline/cloudsim"
+)
+
+const testIssuer = "https://pos.test/tenant/"
+
+// inProcess carries requests straight into a handler, as synctest cannot wait for sockets. A handler that drops the
+// connection becomes an error, as on a wire.
+type inProcess struct {
+	h    http.Handler
+	mu   sync.Mutex
+	down error // the way itself, where not nil
+	seen []*http.Request
+	said [][]byte // bodies of both directions
+}
+
+func (p *inProcess) RoundTrip(r *http.Request) (resp *http.Response, err error) {
+	var body []byte
+	if r.Body != nil {
+		body, _ = io.ReadAll(r.Body)
+	}
+	p.mu.Lock()
+	down := p.down
+	p.seen = append(p.seen, r)
+	p.said = append(p.said, body)
+	p.mu.Unlock()
+	if down != nil {
+		return nil, down
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			if v != http.ErrAbortHandler {
+				panic(v)
+			}
+			resp, err = nil, io.ErrUnexpectedEOF
+			if r.Context().Err() != nil {
+				err = r.Context().Err()
+			}
+		}
+	}()
+	in := r.Clone(r.Context())
+	in.Body = io.NopCloser(bytes.NewReader(body))
+	in.Host, in.RequestURI = r.URL.Host, r.URL.RequestURI()
+	w := httptest.NewRecorder()
+	p.h.ServeHTTP(w, in)
+	p.mu.Lock()
+	p.said = append(p.said, w.Body.Bytes())
+	p.mu.Unlock()
+	resp = w.Result()
+	resp.Request = r
+	return resp, nil
+}
+
+func (p *inProcess) cut(err error) {
+	p.mu.Lock()
+	p.down = err
+	p.mu.Unlock()
+}
+
+// lockedBuffer is a log that may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// world is one register and one sign-in server.
+type world struct {
+	t    *testing.T
+	sim  *cloudsim.SignIn
+	way  *inProcess
+	cfg  Config
+	logs *lockedBuffer
+
+	mu      sync.Mutex
+	changes []offline.SignInStatus
+}
+
+func newWorld(t *testing.T, o cloudsim.SignInOptions, edit func(*Config)) *world {
+	t.Helper()
+	o.Issuer = testIssuer
+	sim, err := cloudsim.NewSignIn(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, sim: sim, way: &inProcess{h: sim}, logs: &lockedBuffer{}}
+	w.cfg = Config{
+		Issuer: testIssuer, ClientID: "storeagent", Scopes: []string{"openid", "offline_access"},
+		Dir: t.TempDir(), Store: "DALLAS", Register: "LANE-3", Transport: w.way,
+		Log: slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		OnChange: func(st offline.SignInStatus) {
+			w.mu.Lock()
+			w.changes = append(w.changes, st)
+			w.mu.Unlock()
+		},
+	}
+	if edit != nil {
+		edit(&w.cfg)
+	}
+	return w
+}
+
+// open makes the sign-in of this register, as after a boot.
+func (w *world) open() *SignIn {
+	w.t.Helper()
+	s, err := New(w.t.Context(), w.cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+// run runs s until the returned stop is called or the test ends.
+func (w *world) run(s *SignIn) (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("Run: %v", err)
+		}
+	})
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// signIn goes through the device flow with a person who approves at once.
+func (w *world) signIn(s *SignIn) {
+	w.t.Helper()
+	st, err := s.Start(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.sim.Approve(st.UserCode, "clerk"); err != nil {
+		w.t.Fatal(err)
+	}
+	time.Sleep(10 * time.Second)
+	synctest.Wait()
+	w.wantState(s, "signed_in")
+}
+
+func (w *world) wantState(s *SignIn, state string) {
+	w.t.Helper()
+	if st := s.Status(); st.State != state {
+		w.t.Fatalf("state is %q (problem %+v), want %q", st.State, st.Problem, state)
+	}
+}
+
+func (w *world) wantProblem(s *SignIn, code string) {
+	w.t.Helper()
+	st := s.Status()
+	switch {
+	case code == "" && st.Problem != nil:
+		w.t.Fatalf("unexpected problem %+v", st.Problem)
+	case code != "" && (st.Problem == nil || st.Problem.Code != code):
+		w.t.Fatalf("problem is %+v, want %q", st.Problem, code)
+	case code != "" && len(st.Problem.Message) < 20:
+		w.t.Fatalf("problem %q has no words for a person: %q", code, st.Problem.Message)
+	}
+}
+
+// wantToken takes a token and shows it to the cloud.
+func (w *world) wantToken(s *SignIn) string {
+	w.t.Helper()
+	tok, err := s.AccessToken(w.t.Context())
+	if err != nil {
+		w.t.Fatalf("AccessToken: %v", err)
+	}
+	if _, ok := w.sim.Valid(tok); !ok {
+		w.t.Fatalf("the cloud does not take the token")
+	}
+	return tok
+}
+
+func (w *world) wantSignedOut(s *SignIn) {
+	w.t.Helper()
+	if tok, err := s.AccessToken(w.t.Context()); !errors.Is(err, ErrSignedOut) || tok != "" {
+		w.t.Fatalf("AccessToken = %q, %v; want ErrSignedOut", tok, err)
+	}
+}
+
+// states lists what OnChange heard, repeated states left out.
+func (w *world) states() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []string
+	for _, c := range w.changes {
+		if len(out) == 0 || out[len(out)-1] != c.State {
+			out = append(out, c.State)
+		}
+	}
+	return strings.Join(out, " ")
+}

@@ -104,7 +104,7 @@ type job struct {
 	s       *session
 	r       *request
 	id      [4]byte
-	sent    int // bytes the port took
+	begun   bool // bytes of it may have left
 	blocked printer.Reason
 }
 
@@ -144,7 +144,7 @@ func (j *job) print(ctx context.Context, data []byte) (result, error) {
 
 // lost is the result of a job whose end is not known; where no byte left it is as good as not begun.
 func (j *job) lost(err error) result {
-	if j.sent == 0 {
+	if !j.begun {
 		return result{printer.Queued, notReady(printer.OfflineState, err.Error())}
 	}
 	if errors.Is(err, context.Canceled) {
@@ -153,36 +153,31 @@ func (j *job) lost(err error) result {
 	return result{printer.Unknown, fmt.Errorf("%w; look at the paper, and reprint if it is not there", err)}
 }
 
-// write gives the port everything, going on where it stopped: a printer without paper takes no bytes for as long as
-// that lasts.
+// write gives the port everything, but feeds no printer that says it is stopped: that one goes on by itself with what
+// it has, once it has paper again, and says so unasked. It is not asked, since a question could land in the middle of
+// a command.
 func (j *job) write(ctx context.Context, data []byte) error {
 	s := j.s
 	moved := time.Now()
-	for j.sent < len(data) {
+	for sent := 0; sent < len(data); {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.failed(); err != nil {
+		reason := s.reason()
+		j.tell(reason)
+		if reason != "" {
+			if _, err := s.until(ctx, watchEvery, func() bool { return s.status.reason() != reason }); err != nil {
+				return err
+			}
+			moved = time.Now()
+			continue
+		}
+		n, err := j.writeSome(ctx, data[sent:min(sent+chunk, len(data))])
+		if err != nil {
 			return err
 		}
-		n, err := 0, os.ErrDeadlineExceeded
-		if j.paused(ctx) {
-			err = os.ErrDeadlineExceeded
-		} else if err = s.port.SetWriteDeadline(time.Now().Add(writeLimit)); err == nil {
-			n, err = s.port.Write(data[j.sent:min(j.sent+chunk, len(data))])
-		}
-		j.sent += n
-		if n > 0 {
+		if sent += n; n > 0 {
 			moved = time.Now()
-		}
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("write to printer: %w", err)
-		}
-		if s.reason() != "" || n > 0 {
-			j.tell(s.reason())
-			if j.blocked != "" {
-				moved = time.Now()
-			}
 			continue
 		}
 		switch stalled := time.Since(moved); {
@@ -194,6 +189,28 @@ func (j *job) write(ctx context.Context, data []byte) error {
 		}
 	}
 	return nil
+}
+
+// writeSome writes one chunk; 0 without an error means that the printer takes nothing just now.
+func (j *job) writeSome(ctx context.Context, b []byte) (int, error) {
+	s := j.s
+	if err := s.failed(); err != nil {
+		return 0, err
+	}
+	if j.paused(ctx) {
+		return 0, nil
+	}
+	if err := s.port.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
+		return 0, fmt.Errorf("write to printer: %w", err)
+	}
+	n, err := s.port.Write(b)
+	var broken *port.Error // a port that broke may have let through more than it says
+	if errors.As(err, &broken) || err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		j.begun = true
+		return n, fmt.Errorf("write to printer: %w", err)
+	}
+	j.begun = j.begun || n > 0
+	return n, nil
 }
 
 // paused waits up to writeLimit for the end of an XOFF; true means that it still holds.

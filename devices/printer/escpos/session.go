@@ -21,7 +21,7 @@ const (
 	identifyLimit = time.Second            // for a question that is answered in the order of printing
 	pollEvery     = 5 * time.Second        // status while idle
 	watchEvery    = 2 * time.Second        // status while waiting for the end of a job
-	writeLimit    = time.Second            // for one chunk; then status is looked at and the rest is sent
+	writeLimit    = 5 * time.Second        // for one chunk; then the rest is tried again
 	stallLimit    = 2 * time.Minute        // without a byte taken and without a reason for it
 	proofLimit    = 30 * time.Second       // for the end of a short job, while the printer is not blocked
 	proofPerByte  = 2 * time.Millisecond   // more for long jobs: 9600 baud is about one byte a millisecond
@@ -29,7 +29,7 @@ const (
 	probes        = 2                      // unanswered questions that make a printer one-way
 	handOverLimit = 10 * time.Second       // for the session to take a job
 
-	chunk = 512 // bytes of one write: half a second at 9600 baud
+	chunk = 256 // bytes of one write: a quarter of a second at 9600 baud
 )
 
 // session is one open port. Its run goroutine asks and prints; its reader goroutine only listens, so that an answer

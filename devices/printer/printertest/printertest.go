@@ -306,11 +306,11 @@ func reasonChanges(t *testing.T, d Device) {
 func largeJobGoesOn(t *testing.T, d Device) {
 	const n = 1500
 	d.RunOutAfter(700)
-	r := start(t.Context(), d, 1, lines("a line that takes some of the buffer", n), nil)
+	r := start(t.Context(), d, 1, lines("for the buffer", n), nil)
 	await(t, "the block", func() bool { return strings.HasSuffix(r.heard(), "blocked:paper_out") })
 	d.SetPaper(true)
 	r.want(t, printer.Printed, "sending blocked:paper_out blocked:")
-	onceEach(t, d.Paper(), "a line that takes some of the buffer", n)
+	onceEach(t, d.Paper(), "for the buffer", n)
 }
 
 func unplugged(t *testing.T, d Device) {

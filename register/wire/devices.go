@@ -1,0 +1,99 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"storeagent/devices/printer"
+)
+
+// Op is one operation of a print document. It is printer.Op with one difference in JSON: on a barcode, text is true
+// or false (digits below the bars) and fills ShowText.
+type Op printer.Op
+
+// UnmarshalJSON reads an operation with either meaning of text.
+func (o *Op) UnmarshalJSON(data []byte) error {
+	type plain printer.Op
+	in := struct {
+		Text json.RawMessage `json:"text"`
+		*plain
+	}{plain: (*plain)(o)}
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	text := bytes.TrimSpace(in.Text)
+	switch {
+	case len(text) == 0, bytes.Equal(text, []byte("null")):
+		return nil
+	case text[0] == '"':
+		return json.Unmarshal(text, &o.Text)
+	case o.Op == "barcode":
+		return json.Unmarshal(text, &o.ShowText)
+	}
+	return fmt.Errorf("text of operation %s is not a text", o.Op)
+}
+
+// Content is what to print: exactly one of its fields.
+type Content struct {
+	Document    []Op   `json:"document,omitempty" nullable:"false"`
+	SaleID      string `json:"saleId,omitempty" maxLength:"100" doc:"The agent lays out that sale"`
+	Raw         []byte `json:"raw,omitempty" doc:"Printer bytes sent as they are, base64"`
+	ReceiptLine string `json:"receiptLine,omitempty" doc:"ReceiptLine text"`
+}
+
+// PrintRequest is the body of POST /v1/printers/{name}/jobs.
+type PrintRequest struct {
+	Content
+	Copies     int  `json:"copies,omitempty" minimum:"1" maximum:"10" doc:"Default: 1"`
+	OpenDrawer bool `json:"openDrawer,omitempty" doc:"Open the cash drawer before printing"`
+}
+
+// PreviewRequest is the body of POST /v1/receipts/preview.
+type PreviewRequest struct {
+	PrintRequest
+	Printer string `json:"printer,omitempty" maxLength:"100" doc:"Whose line width to use"`
+	Columns int    `json:"columns,omitempty" minimum:"16" maximum:"96" doc:"Line width in characters; default: the printer's, else 42"`
+}
+
+// JobAccepted answers a print job: it is on disk and handed to its printer.
+type JobAccepted struct {
+	ID    string           `json:"id"`
+	State printer.JobState `json:"state" enum:"queued,sending,printed,sent,blocked,failed,unknown"`
+}
+
+// Claim is a scanner held by one pairing.
+type Claim struct {
+	ClaimID   string    `json:"claimId"`
+	Scanner   string    `json:"scanner"`
+	ExpiresAt time.Time `json:"expiresAt" doc:"Claim again before then to keep it"`
+}
+
+// ClaimState is GET /v1/scanners/{name}/claim.
+type ClaimState struct {
+	Scanner   string     `json:"scanner"`
+	Claimed   bool       `json:"claimed"`
+	Mine      bool       `json:"mine" doc:"Held by the caller's pairing"`
+	ClaimID   string     `json:"claimId,omitempty" doc:"Only shown to its holder"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+}
+
+// Scan is the data of a scan event.
+type Scan struct {
+	Scanner    string    `json:"scanner"`
+	Symbology  string    `json:"symbology"`
+	AIM        string    `json:"aim,omitempty"`
+	Data       string    `json:"data" doc:"The text without AIM identifier; masked for a gift card"`
+	DataBase64 []byte    `json:"dataBase64,omitempty" doc:"The same bytes; absent for a gift card"`
+	GTIN       string    `json:"gtin,omitempty" doc:"14 digits"`
+	Kind       string    `json:"kind" enum:"item,giftcard,unknown"`
+	At         time.Time `json:"at"`
+}
+
+// Event is one message of GET /v1/events.
+type Event struct {
+	ID   int64
+	Type string
+	Data json.RawMessage
+}

@@ -3,11 +3,13 @@ package signin
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -218,4 +220,42 @@ func (w *world) states() string {
 		}
 	}
 	return strings.Join(out, " ")
+}
+
+// secrets lists everything secret that went over the wire, with a word for what it is. The code a person types is
+// among them; it has no business in a log either.
+func (w *world) secrets() map[string]string {
+	out := map[string]string{}
+	add := func(name, v string) {
+		switch name {
+		case "access_token", "refresh_token", "device_code", "code_verifier", "user_code", "id_token", "client_secret", "token", "code":
+			if v != "" {
+				out[v] = name
+			}
+		}
+	}
+	w.way.mu.Lock()
+	defer w.way.mu.Unlock()
+	for _, body := range w.way.said {
+		var doc map[string]any
+		if json.Unmarshal(body, &doc) == nil {
+			for k, v := range doc {
+				if text, ok := v.(string); ok {
+					add(k, text)
+				}
+			}
+			continue
+		}
+		if form, err := url.ParseQuery(string(body)); err == nil {
+			for k := range form {
+				add(k, form.Get(k))
+			}
+		}
+	}
+	for _, r := range w.way.seen {
+		if _, p, ok := r.BasicAuth(); ok {
+			add("client_secret", p)
+		}
+	}
+	return out
 }

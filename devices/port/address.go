@@ -1,11 +1,264 @@
 package port
 
-import "net/url"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Address is a configured port: "serial:/dev/ttyUSB0?baud=9600", "tcp:10.0.0.5:9100", "file:/dev/usb/lp0". It is a
 // struct so that a strict decoder calls UnmarshalText. ParseAddress makes one.
 type Address struct {
 	Scheme string     // serial, tcp or file
 	Target string     // path, by-id link, COM name, VID:PID[:SERIAL], or HOST:PORT
-	Params url.Values // what stood behind "?"
+	Params url.Values // what stood behind "?", nil where there was none
+}
+
+// The schemes of this build.
+const (
+	SchemeSerial = "serial"
+	SchemeTCP    = "tcp"
+	SchemeFile   = "file"
+)
+
+// examples shows one right address of each scheme.
+var examples = map[string]string{
+	SchemeSerial: "serial:/dev/ttyUSB0?baud=9600",
+	SchemeTCP:    "tcp:10.0.0.5:9100",
+	SchemeFile:   "file:/dev/usb/lp0",
+}
+
+// absent are schemes that the configuration knows and this build does not have, with what to use instead.
+var absent = map[string]string{
+	"usb":      SchemeFile,
+	"hidraw":   SchemeSerial,
+	"evdev":    SchemeSerial,
+	"https":    SchemeTCP,
+	"winspool": SchemeTCP,
+	"printer":  SchemeFile,
+}
+
+// AddressError says what is wrong with an address and shows a right one.
+type AddressError struct {
+	Text    string
+	Reason  string
+	Example string
+}
+
+func (e *AddressError) Error() string {
+	return fmt.Sprintf("port %q: %s; write it like %s", e.Text, e.Reason, e.Example)
+}
+
+// ParseAddress reads SCHEME:TARGET[?NAME=VALUE&…]. Every error is an *AddressError.
+func ParseAddress(text string) (Address, error) {
+	bad := func(example, format string, args ...any) (Address, error) {
+		return Address{}, &AddressError{Text: text, Reason: fmt.Sprintf(format, args...), Example: example}
+	}
+	scheme, rest, found := strings.Cut(text, ":")
+	example, known := examples[scheme]
+	switch {
+	case text == "":
+		return bad(examples[SchemeSerial], "it is empty")
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+		return bad(examples[SchemeSerial], "it holds a control character or is not UTF-8")
+	case absent[scheme] != "" && found:
+		return bad(examples[absent[scheme]], "%s ports are not available in this build", scheme)
+	case !found || !known:
+		return bad(examples[SchemeSerial], "it has to begin with serial:, tcp: or file:")
+	}
+	target, query, hasQuery := strings.Cut(rest, "?")
+	a := Address{Scheme: scheme, Target: target}
+	if hasQuery && query != "" {
+		params, err := url.ParseQuery(query)
+		if err != nil {
+			return bad(example, "what stands behind \"?\" is not NAME=VALUE")
+		}
+		a.Params = params
+	}
+	if err := a.check(); err != nil {
+		return bad(example, "%v", err)
+	}
+	return a, nil
+}
+
+// check says what ParseAddress would refuse.
+func (a Address) check() error {
+	if a.Target == "" {
+		return fmt.Errorf("nothing stands behind %q", a.Scheme+":")
+	}
+	if strings.TrimSpace(a.Target) != a.Target {
+		return errors.New("there is a space at its beginning or end")
+	}
+	if a.Scheme == SchemeSerial {
+		if looksLikeID(a.Target) && !isID(a.Target) {
+			return errors.New("a USB id is four hexadecimal digits, a colon, four more, and if need be a colon and the serial number, like 0403:6001:A50285BI")
+		}
+		_, err := a.Line()
+		return err
+	}
+	if len(a.Params) > 0 {
+		return fmt.Errorf("%s ports take nothing behind \"?\"", a.Scheme)
+	}
+	if a.Scheme == SchemeTCP {
+		host, number, err := net.SplitHostPort(a.Target)
+		if err != nil || host == "" {
+			return errors.New("it has to name host and port number")
+		}
+		if n, err := strconv.ParseUint(number, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("port number %q is not between 1 and 65535", number)
+		}
+	}
+	return nil
+}
+
+// String is the text that ParseAddress reads as the same address.
+func (a Address) String() string {
+	if a.Scheme == "" {
+		return ""
+	}
+	s := a.Scheme + ":" + a.Target
+	if len(a.Params) > 0 {
+		s += "?" + a.Params.Encode()
+	}
+	return s
+}
+
+// UnmarshalText is ParseAddress for decoders.
+func (a *Address) UnmarshalText(text []byte) error {
+	parsed, err := ParseAddress(string(text))
+	if err == nil {
+		*a = parsed
+	}
+	return err
+}
+
+// MarshalText is String for encoders.
+func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// WithDefaults adds parameters of a serial line that the address does not set: what a driver's device is shipped
+// with. Other schemes come back unchanged.
+func (a Address) WithDefaults(params map[string]string) Address {
+	if a.Scheme != SchemeSerial {
+		return a
+	}
+	merged := url.Values{}
+	maps.Copy(merged, a.Params)
+	for name, value := range params {
+		if !merged.Has(name) {
+			merged.Set(name, value)
+		}
+	}
+	a.Params = merged
+	return a
+}
+
+// USBID takes a VID:PID[:SERIAL] target apart, VID and PID in upper case.
+func (a Address) USBID() (vid, pid, serial string, ok bool) {
+	if a.Scheme != SchemeSerial || !isID(a.Target) {
+		return "", "", "", false
+	}
+	return strings.ToUpper(a.Target[:4]), strings.ToUpper(a.Target[5:9]), strings.TrimPrefix(a.Target[9:], ":"), true
+}
+
+var (
+	usbID     = regexp.MustCompile(`^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}(:.+)?$`)
+	almostID  = regexp.MustCompile(`^[0-9A-Fa-fXx]{3,}:[^/\\]`)
+	baudRange = [2]int{50, 4_000_000}
+)
+
+func isID(target string) bool        { return usbID.MatchString(target) }
+func looksLikeID(target string) bool { return isID(target) || almostID.MatchString(target) }
+
+// Flow is who may stop the sender of a serial line.
+type Flow string
+
+// The kinds of flow control. All but FlowNone are kept by our own writer, in small steps: it waits while the line
+// (CTS or DSR) is down, or from an XOFF until the XON.
+const (
+	FlowNone    Flow = "none"
+	FlowRTSCTS  Flow = "rtscts"
+	FlowDTRDSR  Flow = "dtrdsr"
+	FlowXONXOFF Flow = "xonxoff"
+)
+
+// Line is how a serial line is set.
+type Line struct {
+	Baud   int    // bits per second, default 9600
+	Data   int    // data bits 5 to 8, default 8
+	Parity string // "n", "e" or "o", default n
+	Stop   int    // stop bits 1 or 2, default 1
+	Flow   Flow   // default none
+}
+
+// Line reads the parameters of a serial address; the error names the parameter that is wrong.
+func (a Address) Line() (Line, error) {
+	l := Line{Baud: 9600, Data: 8, Parity: "n", Stop: 1, Flow: FlowNone}
+	for _, name := range slices.Sorted(maps.Keys(a.Params)) {
+		values := a.Params[name]
+		if len(values) != 1 {
+			return Line{}, fmt.Errorf("%q is given %d times", name, len(values))
+		}
+		value := values[0]
+		number, _ := strconv.Atoi(value) // 0 is out of every range below
+		var wrong string
+		switch name {
+		case "baud":
+			if l.Baud = number; number < baudRange[0] || number > baudRange[1] {
+				wrong = fmt.Sprintf("a number from %d to %d", baudRange[0], baudRange[1])
+			}
+		case "data":
+			if l.Data = number; number < 5 || number > 8 {
+				wrong = "5, 6, 7 or 8"
+			}
+		case "parity":
+			if l.Parity = value; !slices.Contains([]string{"n", "e", "o"}, value) {
+				wrong = "n (none), e (even) or o (odd)"
+			}
+		case "stop":
+			if l.Stop = number; number != 1 && number != 2 {
+				wrong = "1 or 2"
+			}
+		case "flow":
+			l.Flow = Flow(value)
+			if !slices.Contains([]Flow{FlowNone, FlowRTSCTS, FlowDTRDSR, FlowXONXOFF}, l.Flow) {
+				wrong = "none, rtscts, dtrdsr or xonxoff"
+			}
+		default:
+			return Line{}, fmt.Errorf("%q is not one of baud, data, parity, stop and flow", name)
+		}
+		if wrong != "" {
+			return Line{}, fmt.Errorf("%s=%s has to be %s", name, value, wrong)
+		}
+	}
+	return l, nil
+}
+
+// Table is the explicit list of schemes that a program can open. It is an Opener.
+type Table map[string]func(ctx context.Context, a Address) (Port, error)
+
+// Open opens a with the function of its scheme; every error is an *Error.
+func (t Table) Open(ctx context.Context, a Address) (Port, error) {
+	open, ok := t[a.Scheme]
+	if !ok {
+		return nil, &Error{Op: "open", Address: a.String(), Kind: BadAddress, Hint: "use one of " + strings.Join(slices.Sorted(maps.Keys(t)), ", "),
+			Err: fmt.Errorf("%q ports are not available here", a.Scheme)}
+	}
+	if err := a.check(); err != nil {
+		return nil, &Error{Op: "open", Address: a.String(), Kind: BadAddress, Hint: "write it like " + examples[a.Scheme], Err: err}
+	}
+	return open(ctx, a)
+}
+
+// Bind makes an OpenFunc of an opener and an address.
+func Bind(o Opener, a Address) OpenFunc {
+	return func(ctx context.Context) (Port, error) { return o.Open(ctx, a) }
 }

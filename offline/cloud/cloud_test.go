@@ -354,7 +354,7 @@ func TestRefusedBearer(t *testing.T) {
 		valid    string // first good bearer
 		fail     cloudsim.Mode
 		times    int
-		source   tokens
+		source   *tokens
 		class    offline.Class
 		requests int
 		refused  int
@@ -363,16 +363,19 @@ func TestRefusedBearer(t *testing.T) {
 		{name: "always refused", valid: "bearer-z", class: offline.ClassSignedOut, requests: 2, refused: 1},
 		{name: "code once", fail: cloudsim.NotAuthenticated, times: 1, class: offline.ClassDelivered, requests: 2, refused: 1},
 		{name: "code always", fail: cloudsim.NotAuthenticated, class: offline.ClassSignedOut, requests: 2, refused: 1},
-		{name: "refresh refused", valid: "bearer-b", source: tokens{after: offline.ErrSignedOut}, class: offline.ClassSignedOut, requests: 1, refused: 1},
-		{name: "refresh out of reach", valid: "bearer-b", source: tokens{after: errors.New("no network")}, class: offline.ClassNotExecuted, requests: 1, refused: 1},
-		{name: "signed out", source: tokens{err: offline.ErrSignedOut}, class: offline.ClassSignedOut},
-		{name: "no token now", source: tokens{err: errors.New("no network")}, class: offline.ClassNotExecuted},
+		{name: "refresh refused", valid: "bearer-b", source: &tokens{after: offline.ErrSignedOut}, class: offline.ClassSignedOut, requests: 1, refused: 1},
+		{name: "refresh out of reach", valid: "bearer-b", source: &tokens{after: errors.New("no network")}, class: offline.ClassNotExecuted, requests: 1, refused: 1},
+		{name: "signed out", source: &tokens{err: offline.ErrSignedOut}, class: offline.ClassSignedOut},
+		{name: "no token now", source: &tokens{err: errors.New("no network")}, class: offline.ClassNotExecuted},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			sim := newSim(t, cloudsim.Options{Tokens: good{tt.valid}})
 			sim.Fail(tt.fail, tt.times)
-			c := newClient(t, serve(t, sim), func(c *Config) { c.Token = &tt.source })
+			if tt.source == nil {
+				tt.source = &tokens{}
+			}
+			c := newClient(t, serve(t, sim), func(c *Config) { c.Token = tt.source })
 			v := c.Send(t.Context(), purchase(vendorSale(t, "minimal")))
 			if v.Class != tt.class || sim.Requests() != tt.requests || tt.source.refused != tt.refused {
 				t.Errorf("%+v %+v after %d requests, %d refusals", v, v.Fault, sim.Requests(), tt.source.refused)

@@ -70,7 +70,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		x.seal()
 		return nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end or given up
+	defer resp.Body.Close()
 	x.note(resp)
 	body, err := readBody(resp)
 	if err != nil {
@@ -90,7 +90,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 
 // readBody unpacks the body within the limit.
 func readBody(resp *http.Response) ([]byte, error) {
-	var r io.Reader = io.LimitReader(resp.Body, bodyLimit+1)
+	r := io.LimitReader(resp.Body, bodyLimit+1)
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
 	case "gzip", "x-gzip":

@@ -192,29 +192,17 @@ func (m *Memory) Unblock(_ context.Context, t offline.OpType, _ time.Time, event
 	return n, nil
 }
 
-// rank orders the states of an undelivered operation from best to worst.
-var rank = [...]offline.State{offline.Queued, offline.Sending, offline.InDoubt, offline.Parked}
-
 func (s *memSale) view() offline.SaleView {
 	v := offline.SaleView{
 		ID: s.rec.ID, TransactionID: s.rec.TransactionID, StoreCode: s.rec.StoreCode, Kind: s.rec.Kind,
 		Currency: s.rec.Currency, PayAmount: s.rec.Amount, AcceptedAt: s.rec.AcceptedAt,
 		Warnings: append([]sale.Warning{}, s.rec.Warnings...), Tenders: append([]offline.Tender{}, s.rec.Tenders...),
-		Sale: bytes.Clone(s.rec.Body), State: offline.Delivered,
+		Sale: bytes.Clone(s.rec.Body),
 	}
-	worst, discarded := -1, len(s.ops) == 0
+	ops := make([]offline.Operation, 0, len(s.ops))
 	for _, op := range s.ops {
-		if i := slices.Index(rank[:], op.State); i > worst {
-			worst, v.State, v.Reason, v.Error = i, op.State, op.Reason, op.Error
-		}
-		discarded = discarded || op.State == offline.Discarded
-		if op.Type == offline.Purchase && op.State == offline.Delivered {
-			at := op.DeliveredAt
-			v.CloudID, v.DeliveredAt = op.CloudID, &at
-		}
+		ops = append(ops, cloneOp(*op))
 	}
-	if worst < 0 && discarded {
-		v.State = offline.Discarded
-	}
+	v.Judge(ops)
 	return v
 }

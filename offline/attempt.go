@@ -1,0 +1,240 @@
+package offline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"storeagent/internal/journal"
+)
+
+// attempt makes one attempt at op: the commit that says so, the request, the commit of what came of it.
+func (f *Forwarder) attempt(r *run, op Operation) {
+	defer f.landed(r.commit, op)
+	now := time.Now()
+	op.State, op.Attempts, op.LastAttemptAt, op.NotBefore = Sending, op.Attempts+1, now, time.Time{}
+	events, err := f.saleEvents(r.commit, now, op)
+	if err != nil {
+		f.storeFailed(r.commit, "read the sale of an operation", err)
+		return
+	}
+	if err := f.cfg.Store.Begin(r.commit, op.ID, op.Attempts, now, events...); err != nil {
+		f.notBegun(r, op, err)
+		return
+	}
+	v := f.cfg.Cloud.Send(r.send, op)
+	now = time.Now()
+	f.learn(r.commit, now, op, v)
+	if f.finish(r.commit, op, f.result(op, v, now)) && v.Class == ClassDoubt {
+		op.State, op.Error = InDoubt, v.Fault
+		if err := f.settle(r.commit, op); err != nil {
+			f.storeFailed(r.commit, "settle an operation in doubt", err)
+			f.mu.Lock()
+			f.unsure = true
+			f.mu.Unlock()
+		}
+	}
+}
+
+// landed frees the place of an attempt.
+func (f *Forwarder) landed(ctx context.Context, op Operation) {
+	f.mu.Lock()
+	delete(f.flying, op.Stream)
+	f.mu.Unlock()
+	f.refresh(ctx)
+	f.Wake()
+}
+
+// notBegun deals with an attempt whose first commit failed. No byte left; should the commit have reached the disk
+// all the same, it is closed as not executed.
+func (f *Forwarder) notBegun(r *run, op Operation, err error) {
+	if errors.Is(err, ErrStale) || errors.Is(err, journal.ErrNotFound) {
+		f.log.DebugContext(r.commit, "operation was not begun", "operation", op.ID, "err", err)
+		return
+	}
+	f.storeFailed(r.commit, "begin an attempt", err)
+	never := Result{State: Queued, Class: "not_begun", FinishedAt: time.Now()}
+	err = f.cfg.Store.Finish(r.commit, op.ID, op.Attempts, never)
+	if err != nil && !errors.Is(err, ErrStale) {
+		f.log.ErrorContext(r.commit, "an attempt that never began stays in doubt until the next start", "operation", op.ID, "err", err)
+	}
+}
+
+// classWords are the attempt log's words.
+var classWords = [...]string{
+	ClassDoubt: "doubt", ClassDelivered: "delivered", ClassNotExecuted: "not_executed", ClassSignedOut: "signed_out",
+	ClassBlocked: "blocked", ClassRejected: "rejected", ClassUnsupported: "unsupported",
+}
+
+// String is the word of the attempt log.
+func (c Class) String() string {
+	if c < 0 || int(c) >= len(classWords) {
+		return classWords[ClassDoubt]
+	}
+	return classWords[c]
+}
+
+// result is what a verdict makes of an operation. What is not listed is in doubt.
+func (f *Forwarder) result(op Operation, v Verdict, now time.Time) Result {
+	r := Result{State: InDoubt, Error: v.Fault, HTTPStatus: v.HTTPStatus, Class: v.Class.String(), FinishedAt: now}
+	switch v.Class {
+	case ClassDelivered:
+		r.State, r.CloudID, r.Error = Delivered, v.CloudID, nil
+	case ClassNotExecuted:
+		r.State = Queued
+		r.NotBefore = now.Add(max(backoff(op.Attempts), min(v.RetryAfter, maxRetryAfter)))
+	case ClassSignedOut, ClassUnsupported:
+		r.State = Queued
+	case ClassBlocked:
+		r.State, r.Reason = Parked, Blocked
+	case ClassRejected:
+		r.State, r.Reason = Parked, Rejected
+	}
+	return r
+}
+
+// learn takes from an answer what it says about the way, the pace and the kind, before the answer is written down.
+func (f *Forwarder) learn(ctx context.Context, now time.Time, op Operation, v Verdict) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lastErr = v.Fault
+	if v.PushBack {
+		f.pace.push(now, v.RetryAfter)
+	}
+	switch v.Class {
+	case ClassDelivered:
+		f.lastErr, f.doubts = nil, 0
+		f.way.works(now)
+		f.pace.clean(now)
+		f.goes(now, op.Type)
+	case ClassRejected:
+		f.pace.clean(now)
+		f.log.WarnContext(ctx, "the cloud refused an operation", "operation", op.ID, "ref", op.Ref, "fault", faultText(v.Fault))
+	case ClassBlocked, ClassUnsupported:
+		f.stopped(now, op.Type, v.Class == ClassBlocked, v.Fault)
+		f.log.ErrorContext(ctx, "the cloud does not take a kind of operation", "type", op.Type, "class", v.Class, "fault", faultText(v.Fault))
+	case ClassSignedOut:
+		f.signedOut(ctx, now, v.Fault)
+	case ClassNotExecuted:
+		if !v.PushBack { // the way is at fault: ask before the next sale goes
+			f.way.close(now)
+		}
+	default:
+		f.way.close(now)
+		f.doubts++
+		if f.doubts >= 3 { // the cloud answers probes but swallows sales: few of them shall stand in doubt
+			f.pace.hold(now, backoff(f.doubts))
+		}
+		f.log.WarnContext(ctx, "an operation is in doubt", "operation", op.ID, "ref", op.Ref, "status", v.HTTPStatus, "fault", faultText(v.Fault))
+	}
+}
+
+// finish commits how an attempt ended, as often as the disk refuses. Where that does not succeed before the agent
+// ends, the operation stays sending and is in doubt after the restart.
+func (f *Forwarder) finish(ctx context.Context, op Operation, r Result) bool {
+	n := op.Attempts
+	op.State, op.Reason, op.Error, op.NotBefore = r.State, r.Reason, r.Error, r.NotBefore
+	op.CloudID, op.DeliveredAt = r.CloudID, r.FinishedAt
+	for {
+		events, err := f.saleEvents(ctx, r.FinishedAt, op)
+		if err == nil {
+			err = f.cfg.Store.Finish(ctx, op.ID, n, r, events...)
+		}
+		switch {
+		case err == nil:
+			f.storeWorks(true)
+			return true
+		case errors.Is(err, ErrStale), errors.Is(err, journal.ErrNotFound):
+			f.log.ErrorContext(ctx, "the end of an attempt was not wanted", "operation", op.ID, "attempt", n, "class", r.Class, "err", err)
+			return false
+		}
+		if !pause(ctx, f.storeFailed(ctx, "finish an attempt", err)) {
+			f.log.ErrorContext(ctx, "the end of an attempt could not be written", "operation", op.ID, "attempt", n, "class", r.Class, "err", err)
+			return false
+		}
+	}
+}
+
+// pause waits, and tells whether ctx still runs.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// settle ends the doubt about one operation. The cloud offers no evidence (no query finds a purchase or a gift card
+// transaction by its reference), so a person decides, or the configuration, for purchases.
+func (f *Forwarder) settle(ctx context.Context, op Operation) error {
+	now := time.Now()
+	r := Result{State: Parked, Reason: Unknown, Error: unknownFault(op), Class: "no_evidence", FinishedAt: now}
+	if f.resends() && op.Type == Purchase {
+		r.State, r.Reason, r.Class = Queued, "", "resend_unknown"
+		r.NotBefore = now.Add(backoff(op.Attempts))
+	}
+	op.State, op.Reason, op.Error, op.NotBefore = r.State, r.Reason, r.Error, r.NotBefore
+	events, err := f.saleEvents(ctx, now, op)
+	if err != nil {
+		return err
+	}
+	err = f.cfg.Store.Settle(ctx, op.ID, r, events...)
+	if errors.Is(err, ErrStale) || errors.Is(err, ErrState) {
+		return nil // settled meanwhile
+	}
+	return err
+}
+
+// settleLeft settles what stands in doubt: after a start, and where the disk refused before.
+func (f *Forwarder) settleLeft(ctx context.Context) error {
+	f.mu.Lock()
+	unsure := f.unsure
+	f.unsure = false
+	f.mu.Unlock()
+	if !unsure {
+		return nil
+	}
+	var left []Operation
+	err := f.each(ctx, ItemFilter{State: InDoubt}, func(op Operation) { left = append(left, op) })
+	for _, op := range left {
+		if err == nil {
+			err = f.settle(ctx, op)
+		}
+	}
+	if err != nil {
+		f.mu.Lock()
+		f.unsure = true
+		f.mu.Unlock()
+	}
+	return err
+}
+
+// saleEvents makes the event of the sale that op belongs to, as it stands once op does.
+func (f *Forwarder) saleEvents(ctx context.Context, at time.Time, op Operation) ([]journal.Event, error) {
+	return saleEvents(ctx, f.cfg.Store, at, op)
+}
+
+func saleEvents(ctx context.Context, store Store, at time.Time, op Operation) ([]journal.Event, error) {
+	if op.SaleID == "" {
+		return nil, nil
+	}
+	v, err := store.Sale(ctx, op.SaleID)
+	if errors.Is(err, journal.ErrNotFound) {
+		return nil, nil // its sale was pruned
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read sale of %s: %w", op.ID, err)
+	}
+	ops, _, err := store.Operations(ctx, ItemFilter{SaleID: op.SaleID, Limit: 200})
+	if err != nil {
+		return nil, fmt.Errorf("read operations of sale %s: %w", op.SaleID, err)
+	}
+	ops = slices.DeleteFunc(slices.Clone(ops), func(o Operation) bool { return o.ID == op.ID })
+	v.Judge(append(ops, op))
+	return []journal.Event{saleEvent(at, v)}, nil
+}

@@ -1,0 +1,127 @@
+package offline
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// Times of the way to the cloud.
+const (
+	openFor      = time.Minute      // how long one success vouches for the way
+	probeTimeout = 30 * time.Second // a cloud that takes longer is away
+	maxProbeWait = 30 * time.Second // between probes of a cloud that is away: they are cheap
+)
+
+// way is what is known about the way to the cloud. The forwarder's lock guards it.
+type way struct {
+	openUntil   time.Time // a probe or a delivery succeeded within the minute before
+	probeAt     time.Time // no probe before
+	jitterUntil time.Time // after an outage the first sale waits, so that a chain's lanes do not all come at once
+	fails       int       // probes in a row without an answer
+	outage      bool      // a probe failed since the way was last open
+	signedOut   bool
+	known       bool      // it was open once since Run began; between probes it is taken to stay so
+	hurry       bool      // a person waits: no jitter
+	since       time.Time // when it closed
+}
+
+func (w *way) open(now time.Time) bool { return now.Before(w.openUntil) }
+
+// askNow makes the next step probe at once.
+func (w *way) askNow() {
+	w.openUntil, w.probeAt, w.jitterUntil, w.hurry = time.Time{}, time.Time{}, time.Time{}, true
+}
+
+// works notes that the cloud answered a signed-in caller.
+func (w *way) works(now time.Time) {
+	w.openUntil = now.Add(openFor)
+	w.fails, w.outage, w.signedOut, w.hurry, w.since = 0, false, false, false, time.Time{}
+	w.known = true
+}
+
+// close makes the next sale wait for a probe.
+func (w *way) close(now time.Time) {
+	w.openUntil = time.Time{}
+	if w.since.IsZero() {
+		w.since = now
+	}
+}
+
+// openWay returns 0 once the way is known to be open, probing where that is due; else how long to wait.
+func (f *Forwarder) openWay(ctx context.Context) time.Duration {
+	now := time.Now()
+	f.mu.Lock()
+	w := f.way
+	f.mu.Unlock()
+	if w.open(now) {
+		return max(0, w.jitterUntil.Sub(now))
+	}
+	if wait := w.probeAt.Sub(now); wait > 0 {
+		return wait
+	}
+	probing, cancel := context.WithTimeout(ctx, probeTimeout)
+	v := f.cfg.Cloud.Probe(probing)
+	cancel()
+	if ctx.Err() != nil {
+		return idle // Run ends
+	}
+	return f.probed(ctx, time.Now(), v)
+}
+
+// probed takes the answer of a probe.
+func (f *Forwarder) probed(ctx context.Context, now time.Time, v Verdict) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := &f.way
+	switch v.Class {
+	case ClassDelivered, ClassBlocked, ClassRejected, ClassUnsupported: // whatever it said, the cloud said it to us
+		if w.outage {
+			f.log.InfoContext(ctx, "the cloud is back", "away", now.Sub(w.since).Round(time.Second))
+			f.pace.restart(now)
+			if f.cfg.ResumeJitter > 0 && !w.hurry {
+				w.jitterUntil = now.Add(rand.N(f.cfg.ResumeJitter))
+			}
+		}
+		w.works(now)
+		f.lastErr = nil
+		return max(0, w.jitterUntil.Sub(now))
+	case ClassSignedOut:
+		f.signedOut(ctx, now, v.Fault)
+		return w.probeAt.Sub(now)
+	}
+	w.fails++
+	w.signedOut = false // not what is wrong now
+	if !w.outage {
+		f.log.WarnContext(ctx, "the cloud is away", "fault", faultText(v.Fault))
+	}
+	w.close(now)
+	w.outage, w.hurry = true, false
+	f.lastErr = v.Fault
+	f.live = nil
+	limit := maxProbeWait
+	if w.fails < 5 {
+		limit = min(limit, time.Second<<w.fails)
+	}
+	wait := limit/2 + rand.N(limit/2)
+	w.probeAt = now.Add(max(wait, min(v.RetryAfter, maxRetryAfter)))
+	return w.probeAt.Sub(now)
+}
+
+// signedOut closes the way until a sign-in; a probe each minute finds one that nobody told us of. The lock is held.
+func (f *Forwarder) signedOut(ctx context.Context, now time.Time, fault *Fault) {
+	if !f.way.signedOut {
+		f.log.WarnContext(ctx, "the cloud wants a sign-in", "fault", faultText(fault))
+	}
+	f.way.close(now)
+	f.way.signedOut, f.way.hurry = true, false
+	f.way.probeAt = now.Add(idle)
+	f.lastErr = fault
+}
+
+func faultText(fault *Fault) string {
+	if fault == nil {
+		return ""
+	}
+	return fault.Code + ": " + fault.Message
+}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -232,7 +233,7 @@ func TestSignInFaults(t *testing.T) {
 	s.Fail(1, cloudsim.SignInFault{Endpoint: cloudsim.EndpointToken, Lose: true})
 	func() {
 		defer func() {
-			if recover() != http.ErrAbortHandler {
+			if err, ok := recover().(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 				t.Error("the answer was not dropped")
 			}
 		}()

@@ -84,10 +84,14 @@ func clockFinding(h http.Header, before, after time.Time) (Finding, bool) {
 		return Finding{}, false
 	}
 	mid := before.Add(after.Sub(before) / 2)
-	off := mid.Sub(at).Round(time.Second)
+	off := mid.Sub(at).Truncate(time.Second)
 	f := Finding{Step: "clock", OK: off.Abs() <= clockLimit, Detail: fmt.Sprintf("this machine's clock is %s off the server's", off.Abs())}
 	if !f.OK {
-		f.Detail = fmt.Sprintf("this machine's clock is %s %s the server's", off.Abs(), map[bool]string{true: "behind", false: "ahead of"}[off < 0])
+		side := "ahead of"
+		if off < 0 {
+			side = "behind"
+		}
+		f.Detail = fmt.Sprintf("this machine's clock is %s %s the server's", off.Abs().Round(time.Minute), side)
 		f.Hint = "set the clock, and turn on time synchronisation"
 	}
 	return f, true

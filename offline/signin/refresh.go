@@ -455,7 +455,10 @@ func doubtful(err error) bool {
 	}
 	var op *net.OpError
 	var e *Error
-	return !(errors.As(err, &op) && op.Op == "dial") && errors.As(err, &e) && e.Code == "network"
+	if errors.As(err, &op) && op.Op == "dial" {
+		return false
+	}
+	return errors.As(err, &e) && e.Code == "network"
 }
 
 // backoff is how long to wait after failure n (from 1): half fixed, half by chance, so that a chain of stores does

@@ -249,12 +249,12 @@ func TestStopDuringRefreshKeepsTheAnswer(t *testing.T) {
 		go func() { done <- s.Run(ctx) }()
 		w.signIn(s)
 		// The power goes down while the marker is written, just before the request.
-		s.vault.disk.before = func(op string) error {
+		w.hook(func(op string) error {
 			if op == "write "+markerFile {
 				cancel()
 			}
 			return nil
-		}
+		})
 		time.Sleep(2 * time.Minute)
 		if err := <-done; err != nil {
 			t.Fatal(err)
@@ -327,14 +327,14 @@ func TestForgetDuringRefresh(t *testing.T) {
 		held := make(chan struct{})
 		// The disk holds the fresh token back, so Forget comes in between by its own lock only.
 		first := true
-		s.vault.disk.before = func(op string) error {
+		w.hook(func(op string) error {
 			if op == "create "+tokenFile && first {
 				first = false
 				close(held)
 				return syscall.ENOSPC
 			}
 			return nil
-		}
+		})
 		tok := w.wantToken(s)
 		refused := make(chan error, 1)
 		go func() { refused <- s.Refused(t.Context(), tok) }()

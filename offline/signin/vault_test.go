@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -39,29 +40,31 @@ func powerCut(t *testing.T, window time.Duration, n int) (done bool) {
 		s := w.open()
 		stop := w.run(s)
 		w.signIn(s)
-		d := s.vault.disk
+		var cut atomic.Bool
 		count, last, shown := 0, "", ""
-		d.before = func(op string) error {
-			if count++; count >= n {
-				if last == "" {
-					last = op
-				}
-				return errors.New("no power")
+		w.hook(func(op string) error {
+			if count++; count < n {
+				return nil
 			}
-			return nil
-		}
+			if last == "" {
+				last = op
+				cut.Store(true)
+			}
+			return errors.New("no power")
+		})
 		first := w.sim.Grants(cloudsim.GrantRefresh)
-		for w.sim.Grants(cloudsim.GrantRefresh) == first && count < n {
+		for range 60 { // one refresh falls into that minute
 			time.Sleep(time.Second)
 		}
 		synctest.Wait()
 		if tok, err := s.AccessToken(t.Context()); err == nil {
 			shown = tok
 		}
-		if done = count < n; done {
+		if done = !cut.Load(); done {
 			return
 		}
 		stop()
+		w.hook(nil)
 		refreshed := w.sim.Grants(cloudsim.GrantRefresh) > first
 		onDisk, _, err := (&vault{disk: &disk{dir: w.cfg.Dir}, keys: s.vault.keys, binding: s.vault.binding}).open(t.Context())
 		if err != nil || onDisk == nil {
@@ -126,13 +129,12 @@ func TestDiskFullDuringRefresh(t *testing.T) {
 		stop := w.run(s)
 		w.signIn(s)
 		old := w.wantToken(s)
-		full := true
-		s.vault.disk.before = func(op string) error {
-			if full && op == "sync "+tokenFile {
+		w.hook(func(op string) error {
+			if op == "sync "+tokenFile {
 				return syscall.ENOSPC
 			}
 			return nil
-		}
+		})
 		time.Sleep(50 * time.Second)
 		synctest.Wait()
 		if n := w.sim.Grants(cloudsim.GrantRefresh); n != 1 {
@@ -147,7 +149,7 @@ func TestDiskFullDuringRefresh(t *testing.T) {
 		if _, err := s.AccessToken(t.Context()); !errors.As(err, &e) || e.Code != "storage" || !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("AccessToken = %v", err)
 		}
-		full = false
+		w.hook(nil)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		w.wantToken(s)

@@ -47,7 +47,7 @@ func (p *inProcess) RoundTrip(r *http.Request) (resp *http.Response, err error) 
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			if v != http.ErrAbortHandler {
+			if verr, ok := v.(error); !ok || !errors.Is(verr, http.ErrAbortHandler) {
 				panic(v)
 			}
 			resp, err = nil, io.ErrUnexpectedEOF
@@ -103,6 +103,25 @@ type world struct {
 
 	mu      sync.Mutex
 	changes []offline.SignInStatus
+
+	diskMu sync.Mutex
+	onDisk func(op string) error // hears of each disk operation, with diskMu held
+}
+
+// hook sets what happens to disk operations from now on.
+func (w *world) hook(f func(op string) error) {
+	w.diskMu.Lock()
+	defer w.diskMu.Unlock()
+	w.onDisk = f
+}
+
+func (w *world) diskStep(op string) error {
+	w.diskMu.Lock()
+	defer w.diskMu.Unlock()
+	if w.onDisk == nil {
+		return nil
+	}
+	return w.onDisk(op)
 }
 
 func newWorld(t *testing.T, o cloudsim.SignInOptions, edit func(*Config)) *world {
@@ -136,6 +155,7 @@ func (w *world) open() *SignIn {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	s.vault.disk.before = w.diskStep
 	return s
 }
 

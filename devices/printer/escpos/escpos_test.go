@@ -1,14 +1,24 @@
 package escpos_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"image"
+	"image/color"
+	"image/png"
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"pgregory.net/rapid"
+
+	"storeagent/devices"
 	"storeagent/devices/devicesim"
 	"storeagent/devices/port"
+	"storeagent/devices/printer"
 	"storeagent/devices/printer/escpos"
 	"storeagent/devices/printer/printertest"
 )
@@ -113,3 +123,155 @@ func TestSuiteWithProcessID(t *testing.T) {
 func TestSuiteWithTransmitStatus(t *testing.T) {
 	printertest.Suite(t, harness(devicesim.PrinterOptions{Columns: 32}, escpos.Options{Profile: "generic-58mm"}))
 }
+
+// printed sends a document through the driver to a simulated printer.
+func printed(t *testing.T, sim *devicesim.Printer, p printer.Printer, doc printer.Document) {
+	t.Helper()
+	synctest.Wait()
+	for p.Info().State != devices.Ready {
+		<-time.After(100 * time.Millisecond)
+		synctest.Wait()
+	}
+	state, err := p.Print(t.Context(), printer.Job{Seq: 7, Copies: 1}, doc, make(tell, 100))
+	if state != printer.Printed || err != nil {
+		t.Fatalf("state %s, %v", state, err)
+	}
+	if g := sim.Garbage(); len(g) > 0 {
+		t.Fatalf("the printer did not understand: %q", g)
+	}
+}
+
+// TestPaperIsThePreview holds the preview, the encoder and the simulator's own decoder against each other: for any
+// document that passes Check, the paper shows what the preview shows.
+func TestPaperIsThePreview(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		columns := rapid.SampledFrom([]int{32, 42, 48}).Draw(rt, "columns")
+		doc := document(rt, columns)
+		if err := printer.Check(doc, columns); err != nil {
+			rt.Skip(err)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			p, sim, _ := join(t, devicesim.PrinterOptions{Columns: columns, ProcessID: true}, escpos.Options{Columns: columns})
+			if err := p.Check(doc); err != nil {
+				return
+			}
+			printed(t, sim, p, doc)
+			if got, want := sim.Paper(), printer.PreviewText(doc, columns); got != want {
+				t.Fatalf("paper\n%q\npreview\n%q\ndocument %+v", got, want, doc)
+			}
+		})
+	})
+}
+
+func document(rt *rapid.T, columns int) printer.Document {
+	text := rapid.StringOf(rapid.RuneFrom([]rune("abc XYZ 0123456789 äöüß€ŁódźЖукΩμέ½-.,\n")))
+	align := rapid.SampledFrom([]string{"", "left", "center", "right"})
+	op := rapid.Custom(func(rt *rapid.T) printer.Op {
+		switch rapid.SampledFrom([]string{"text", "text", "columns", "rule", "barcode", "qrcode", "feed", "cut", "drawer"}).Draw(rt, "op") {
+		case "text":
+			return printer.Op{Op: "text", Text: text.Draw(rt, "text"), Align: align.Draw(rt, "align"), Bold: rapid.Bool().Draw(rt, "bold"),
+				Underline: rapid.Bool().Draw(rt, "underline"), Width: rapid.IntRange(0, 8).Draw(rt, "width"), Height: rapid.IntRange(0, 8).Draw(rt, "height"),
+				Font: rapid.SampledFrom([]string{"", "a", "b"}).Draw(rt, "font")}
+		case "columns":
+			return printer.Op{Op: "columns", Cells: rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) printer.Cell {
+				return printer.Cell{Text: text.Draw(rt, "text"), Width: rapid.IntRange(0, columns).Draw(rt, "width"), Align: align.Draw(rt, "align"), Bold: rapid.Bool().Draw(rt, "bold")}
+			}), 1, 4).Draw(rt, "cells")}
+		case "rule":
+			return printer.Op{Op: "rule", Char: rapid.SampledFrom([]string{"", "=", "─", "*"}).Draw(rt, "char")}
+		case "barcode":
+			symbology := rapid.SampledFrom([]string{"ean13", "ean8", "upca", "code39", "itf", "code128"}).Draw(rt, "symbology")
+			digits := map[string]string{"ean13": `[0-9]{12}`, "ean8": `[0-9]{7}`, "upca": `[0-9]{11}`, "code39": `[A-Z0-9 .$/+%-]{1,12}`,
+				"itf": `([0-9]{2}){1,8}`, "code128": `[ -~]{0,4}[0-9]{0,12}[ -~]{1,3}`}[symbology]
+			return printer.Op{Op: "barcode", Symbology: symbology, Data: rapid.StringMatching(digits).Draw(rt, "data"), Align: align.Draw(rt, "align")}
+		case "qrcode":
+			return printer.Op{Op: "qrcode", Data: rapid.StringMatching(`[!-~]{1,30}`).Draw(rt, "data"), Align: align.Draw(rt, "align")}
+		case "feed":
+			return printer.Op{Op: "feed", Lines: rapid.IntRange(1, 5).Draw(rt, "lines")}
+		case "cut":
+			return printer.Op{Op: "cut"}
+		}
+		return printer.Op{Op: "drawer"}
+	})
+	return rapid.SliceOfN(op, 1, 8).Draw(rt, "document")
+}
+
+func TestImageOnPaper(t *testing.T) {
+	src := image.NewGray(image.Rect(0, 0, 40, 300))
+	for y := range 300 {
+		for x := range 40 {
+			src.SetGray(x, y, color.Gray{Y: uint8(255 * ((x*x + y*7) / 5 % 2))})
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, src); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p, sim, _ := join(t, devicesim.PrinterOptions{ProcessID: true}, escpos.Options{})
+		printed(t, sim, p, printer.Document{{Op: "image", PNG: b.Bytes(), Align: "center"}, {Op: "drawer", Pin: 5}})
+		images := sim.Images()
+		if len(images) != 1 || images[0].Rect != src.Rect {
+			t.Fatalf("%d images on paper", len(images))
+		}
+		wrong := 0
+		for i, v := range images[0].Pix {
+			if v != src.Pix[i] {
+				wrong++
+			}
+		}
+		if wrong > 20 { // dots that were blackened to keep real-time commands out
+			t.Errorf("%d dots differ", wrong)
+		}
+		if sim.Pulses(5) != 1 || sim.Pulses(2) != 0 {
+			t.Errorf("%d pulses on pin 5, %d on pin 2", sim.Pulses(5), sim.Pulses(2))
+		}
+		if info := p.Info(); info.Model != "SIM-80" {
+			t.Errorf("model %q", info.Model)
+		}
+	})
+}
+
+// TestSilentAfterAnswering: a printer that answered once and is silent now is switched off, not one-way.
+func TestSilentAfterAnswering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		loud := devicesim.NewPrinter(devicesim.PrinterOptions{})
+		mute := devicesim.NewPrinter(devicesim.PrinterOptions{Silent: true})
+		c := &cable{sim: loud, ctx: t.Context()}
+		p, err := escpos.New(escpos.Config{Name: "front", Open: c.open})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		defer func() { cancel(); <-ended }()
+		until := func(s devices.State) {
+			t.Helper()
+			for range 1000 {
+				synctest.Wait()
+				if p.Info().State == s {
+					return
+				}
+				<-time.After(100 * time.Millisecond)
+			}
+			t.Fatalf("never %s: %+v", s, p.Info())
+		}
+		until(devices.Ready)
+		c.unplug()
+		until(devices.Offline)
+		c.sim = mute
+		c.plug()
+		<-time.After(time.Minute)
+		synctest.Wait()
+		info := p.Info()
+		if info.State != devices.Offline || info.LastError == nil || info.LastError.Code != string(port.Silent) {
+			t.Fatalf("shows %+v", info)
+		}
+	})
+}
+
+// tell passes on what a job is blocked for.
+type tell chan printer.Reason
+
+func (tell) Sending() error             { return nil }
+func (t tell) Blocked(r printer.Reason) { t <- r }

@@ -114,9 +114,3 @@ func TestRealPTY(t *testing.T) {
 	}
 	state(devices.Offline)
 }
-
-// tell passes on what a job is blocked for.
-type tell chan printer.Reason
-
-func (tell) Sending() error             { return nil }
-func (t tell) Blocked(r printer.Reason) { t <- r }

@@ -118,6 +118,13 @@ func (d *disk) marked(err error) {
 	d.markErr = err
 }
 
+// behind tells that the high-water mark lacks records of commits.
+func (d *disk) behind() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.markErr != nil
+}
+
 // admit says whether new work may be written now; journal.ErrStorageFull where it may not. After a refusal it looks
 // whether there is room again, and lets work through once the reserve is back.
 func (d *disk) admit() error {
@@ -167,10 +174,7 @@ func (s *Store) Disk() DiskStatus {
 
 // Writable is nil where a sale could be written now. It writes at most what an earlier refusal left unwritten.
 func (s *Store) Writable(ctx context.Context) error {
-	s.disk.mu.Lock()
-	behind := s.disk.markErr != nil
-	s.disk.mu.Unlock()
-	if behind { // an empty change brings the high-water mark up to date
+	if s.disk.behind() { // an empty change tries again to bring it up to date
 		if err := s.change(ctx, func(*tx) error { return nil }); err != nil {
 			return fmt.Errorf("check storage: %w", err)
 		}

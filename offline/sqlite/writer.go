@@ -121,6 +121,9 @@ func (w *writer) run() {
 
 // gather takes everybody who waits by now. Who gave up waiting is dropped.
 func (w *writer) gather(r *request) []*request {
+	if w.s.disk.behind() {
+		w.mark(nil)
+	}
 	var batch []*request
 	var full error
 	asked := false

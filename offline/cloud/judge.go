@@ -222,7 +222,8 @@ func isRequestError(code string) bool {
 var unknownField = regexp.MustCompile(`(?i)unknown field|unrecogni[sz]ed input field|is not defined by type|not configured (?:for|to support) mutations`)
 
 // isUnknownHere tells that the tenant's schema lacks what we use. Only messages tell, and these belong to no contract,
-// so a message nobody foresaw just leaves the operation queued.
+// so a message nobody foresaw just leaves the operation queued. With a code nobody knows, only a message that names
+// our own field or argument is believed.
 func isUnknownHere(e graphql.Error, field, arg string) bool {
 	switch codeOf(e) {
 	case "FIELDS_ON_CORRECT_TYPE", "KNOWN_ARGUMENT_NAMES":
@@ -231,7 +232,7 @@ func isUnknownHere(e graphql.Error, field, arg string) bool {
 	m := strings.ToLower(strings.NewReplacer(`"`, "", `'`, "", "`", "").Replace(e.Message))
 	return strings.Contains(m, "cannot query field "+strings.ToLower(field)+" ") ||
 		arg != "" && strings.Contains(m, "unknown argument "+strings.ToLower(arg)+" ") ||
-		unknownField.MatchString(m)
+		isRequestError(codeOf(e)) && unknownField.MatchString(m)
 }
 
 // requestRefused tells that the cloud refused the document itself.

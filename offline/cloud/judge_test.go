@@ -58,6 +58,7 @@ func TestJudge(t *testing.T) {
 		{"unknown mutation by code", 400, bare(err("FIELDS_ON_CORRECT_TYPE", "")), offline.ClassUnsupported, "FIELDS_ON_CORRECT_TYPE"},
 		{"unknown mutation, odd code", 400, bare(`{"message":"Cannot query field 'purchaseAdd' on type 'M'.","extensions":{"code":"5.3.1"}}`), offline.ClassUnsupported, "5.3.1"},
 		{"unknown argument", 400, bare(`{"message":"Unknown argument \"add\" on field \"purchaseAdd\" of type \"M\"."}`), offline.ClassUnsupported, "graphql_error"},
+		{"unknown member, odd code", 400, bare(`{"message":"Unknown field.","extensions":{"code":"X7"}}`), offline.ClassDoubt, "X7"},
 		{"unknown member", 400, bare(`{"message":"Argument \"add\" has invalid value.\nIn field \"uom\": Unknown field."}`), offline.ClassUnsupported, "graphql_error"},
 		{"id and an error", 400, `{"data":{"purchaseAdd":{"id":"5"}},"errors":[` + err("FUSION_ERROR", "") + `]}`, offline.ClassDelivered, "FUSION_ERROR"},
 		{"401 with words", 401, bare(`{"message":"m"}`), offline.ClassSignedOut, "graphql_error"},

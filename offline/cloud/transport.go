@@ -60,6 +60,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	}
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: x.gotConn}))
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "storeagent")
 	req.Header.Set("Authorization", "Bearer "+x.token)
 	// With one of these net/http repeats a POST by itself on a dead connection (isReplayable).
 	req.Header.Del("Idempotency-Key")

@@ -162,8 +162,41 @@ func TestTooLargeAnswersAreInDoubt(t *testing.T) {
 	if v := send(t, &say{status: 200, body: answer(bodyLimit)}); v.Class != offline.ClassDoubt {
 		t.Errorf("plain: %+v", v)
 	}
+	if v := send(t, &say{status: 200, body: answer(0) + strings.Repeat(" ", bodyLimit)}); v.Class != offline.ClassDoubt {
+		t.Errorf("whole within the limit, more behind it: %+v", v)
+	}
 	if v := send(t, &say{status: 200, body: answer(bodyLimit - len(answer(0)))}); v.Class != offline.ClassDelivered {
 		t.Errorf("just fits: %+v %+v", v, v.Fault)
+	}
+}
+
+// counted tells how much of it was read.
+type counted struct {
+	io.Reader
+	n int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += n
+	return n, err
+}
+
+// TestBombsAreNotUnpacked: reading stops at the limit of what comes out.
+func TestBombsAreNotUnpacked(t *testing.T) {
+	var packed bytes.Buffer
+	zw := gzip.NewWriter(&packed)
+	for range 64 {
+		_, _ = zw.Write(bytes.Repeat([]byte{' '}, 1<<20))
+	}
+	_ = zw.Close()
+	whole := packed.Len()
+	body := &counted{Reader: &packed}
+	resp := respond(200, "application/json", nil)
+	resp.Header.Set("Content-Encoding", "gzip")
+	resp.Body = io.NopCloser(body)
+	if _, err := readBody(resp); err == nil || body.n > whole/4 {
+		t.Errorf("%v after %d of %d bytes", err, body.n, whole)
 	}
 }
 
@@ -263,8 +296,12 @@ func TestOnlyCleanJSONCounts(t *testing.T) {
 			if tt.encoding != "" {
 				h.header["Content-Encoding"] = tt.encoding
 			}
-			if v := send(t, h); v.Class != tt.class {
+			v := send(t, h)
+			if v.Class != tt.class {
 				t.Errorf("%+v %+v", v, v.Fault)
+			}
+			if strings.HasPrefix(tt.name, "errors ") && v.Fault.Code != "unreadable_answer" {
+				t.Errorf("a word of the library in %+v", v.Fault)
 			}
 		})
 	}
@@ -286,7 +323,7 @@ func TestHeaders(t *testing.T) {
 	sim := newSim(t, cloudsim.Options{})
 	send(t, sim)
 	h := sim.Headers()[0]
-	for name, want := range map[string]string{"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "gzip",
+	for name, want := range map[string]string{"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "storeagent",
 		"Idempotency-Key": "", "X-Idempotency-Key": "", "Cookie": ""} {
 		if got := h.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

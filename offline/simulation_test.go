@@ -1,0 +1,193 @@
+package offline_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"storeagent/internal/journal"
+	"storeagent/offline"
+)
+
+// TestSimulation lets seeded chance sell, refund, break the cloud and the disk, stop and start the agent, and decide
+// on what is parked, and then checks the promises: nothing lost, nothing doubled without a person's word, no
+// delivery that never was.
+func TestSimulation(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			in(t, func(t *testing.T) { simulate(t, seed, 400) })
+		})
+	}
+}
+
+// world is one simulated stretch of trade.
+type world struct {
+	*shop
+	rnd     *rand.Rand
+	disk    *disk
+	recs    []offline.Record
+	resent  map[string]int  // by operation: how often a person said so
+	settled map[string]bool // by operation: a person said that it is there
+}
+
+func simulate(t *testing.T, seed uint64, steps int) {
+	w := &world{
+		shop: newShop(t), rnd: rand.New(rand.NewPCG(seed, 7)), resent: map[string]int{}, settled: map[string]bool{},
+	}
+	w.start(fault{})
+	for range steps {
+		w.step()
+		w.check()
+	}
+	w.stopLife()
+	w.cloud.answers(func(offline.Operation) reply { return fine })
+	w.cloud.probing(offline.ClassDelivered)
+	w.start(fault{})
+	if err := w.desk.Resume(t.Context(), tech); err != nil {
+		t.Fatal(err)
+	}
+	pass(6 * time.Hour)
+	w.check()
+	for _, rec := range w.recs {
+		op := w.op(rec)
+		if op.State == offline.Queued && w.behindParked(op) {
+			continue
+		}
+		if op.State != offline.Delivered && op.State != offline.Parked && op.State != offline.Discarded {
+			t.Errorf("%s ends %s %s after %d attempts", rec.TransactionID, op.State, op.Reason, op.Attempts)
+		}
+	}
+	w.stopLife()
+	t.Logf("%d sales, %d attempts: %+v", len(w.recs), w.cloud.sent(), w.desk.Status())
+}
+
+// start begins a life of the agent on a disk with a fault.
+func (w *world) start(f fault) {
+	w.disk = &disk{Memory: w.mem, fault: f}
+	w.cfg.Store = w.disk
+	w.open()
+	w.run()
+}
+
+// stopLife ends a life; a disk that was gone at its start may have ended it already.
+func (w *world) stopLife() { w.stop() }
+
+func (w *world) step() {
+	w.Helper()
+	switch w.rnd.IntN(14) {
+	case 0, 1, 2:
+		for range w.rnd.IntN(6) {
+			w.recs = append(w.recs, w.sell(""))
+		}
+	case 3:
+		if len(w.recs) > 0 {
+			w.recs = append(w.recs, w.sell(w.recs[w.rnd.IntN(len(w.recs))].TransactionID))
+		}
+	case 4, 5:
+		w.weather()
+	case 6:
+		w.stopLife()
+		f := fault{}
+		if w.rnd.IntN(2) == 0 { // its changes at the start are spared: a life that cannot begin is no life
+			f = fault{at: 20 + w.rnd.IntN(40), written: w.rnd.IntN(2) == 0, once: w.rnd.IntN(2) == 0}
+		}
+		w.start(f)
+	case 7, 8:
+		w.decide()
+	case 9:
+		act := w.desk.Resume
+		if w.rnd.IntN(3) == 0 {
+			act = w.desk.Pause
+		}
+		if err := act(w.Context(), tech); err != nil {
+			w.Fatal(err)
+		}
+	case 10:
+		ctx, cancel := contextFor(w.T, 3*time.Second)
+		w.desk.Drain(ctx)
+		cancel()
+	case 11:
+		w.f.SignedIn()
+	case 12:
+		pass(time.Duration(w.rnd.IntN(600)) * time.Second)
+	default:
+		pass(time.Duration(w.rnd.IntN(5000)) * time.Millisecond)
+	}
+}
+
+// weather changes how the cloud answers, mostly for the better.
+func (w *world) weather() {
+	replies := []reply{fine, fine, fine, fine, fine, fine, lost, dropped, unsent, busy, refused, barred, who, absent}
+	share := w.rnd.IntN(len(replies)) + 1
+	picks := rand.New(rand.NewPCG(w.rnd.Uint64(), 1))
+	w.cloud.answers(func(offline.Operation) reply {
+		r := replies[picks.IntN(share)]
+		r.takes = time.Duration(picks.IntN(3000)) * time.Millisecond
+		return r
+	})
+	w.cloud.probing([]offline.Class{
+		offline.ClassDelivered, offline.ClassDelivered, offline.ClassDelivered, offline.ClassNotExecuted, offline.ClassSignedOut, offline.ClassDoubt,
+	}[w.rnd.IntN(6)])
+}
+
+// decide lets a person look at one parked operation.
+func (w *world) decide() {
+	ops, _, err := w.mem.Operations(w.Context(), offline.ItemFilter{State: offline.Parked, Limit: 1000})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if len(ops) == 0 {
+		return
+	}
+	op := ops[w.rnd.IntN(len(ops))]
+	d := offline.Decision{OpID: op.ID, Note: "simulated"}
+	switch {
+	case op.Reason != offline.Unknown && w.rnd.IntN(2) == 0:
+		d.Action = offline.Discard
+	case w.cloud.executed(op.ID) > 0:
+		d.Action, d.CloudID = offline.Settle, "P"
+		w.settled[op.ID] = true
+	default:
+		d.Action = offline.Resend
+		w.resent[op.ID]++
+	}
+	if _, err := w.desk.Decide(w.Context(), d, journal.Entry{Actor: tech}); err != nil && !w.disk.gone() {
+		w.Errorf("%s: %v", d.Action, err)
+	}
+}
+
+func (d *disk) gone() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dead
+}
+
+// check holds the promises against every sale so far.
+func (w *world) check() {
+	w.Helper()
+	for _, rec := range w.recs {
+		op := w.op(rec) // fails where it is lost
+		n := w.cloud.executed(op.ID)
+		if n > 1+w.resent[op.ID] {
+			w.Fatalf("%s was executed %d times, %d of them asked for", rec.TransactionID, n, w.resent[op.ID])
+		}
+		if op.State == offline.Delivered && n == 0 && !w.settled[op.ID] {
+			w.Fatalf("%s is called delivered and never was executed", rec.TransactionID)
+		}
+	}
+}
+
+// behindParked tells whether an earlier operation of the stream waits for a person.
+func (w *world) behindParked(op offline.Operation) bool {
+	parked, _, err := w.mem.Operations(w.Context(), offline.ItemFilter{State: offline.Parked, Limit: 10000})
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, p := range parked {
+		if p.Stream == op.Stream && p.Seq < op.Seq {
+			return true
+		}
+	}
+	return false
+}

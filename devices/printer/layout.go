@@ -53,12 +53,18 @@ func runeWidth(r rune) int {
 func Wrap(text string, columns int) []string {
 	var lines []string
 	for para := range strings.SplitSeq(norm.NFC.String(text), "\n") {
-		for Width(para) > columns {
+		for {
+			if Width(para) <= columns {
+				lines = append(lines, para)
+				break
+			}
 			head, rest := split(para, columns)
 			lines = append(lines, head)
+			if rest == "" { // only spaces were left
+				break
+			}
 			para = rest
 		}
-		lines = append(lines, para)
 	}
 	return lines
 }

@@ -120,8 +120,13 @@ func digitRun(b []byte, i int) []int {
 func maskRun(b []byte, run []int) {
 	hide := make([]bool, len(run))
 	edge := func(n int) bool { return n == 0 || n == len(run) || run[n] != run[n-1]+1 }
+	start, end := 0, 0 // the unbroken group around from
 	for from := range run {
-		long := groupLen(run, from) > panMax
+		if from == end {
+			for start, end = from, from+1; !edge(end); end++ {
+			}
+		}
+		long := end-start > panMax
 		if !long && !edge(from) {
 			continue
 		}
@@ -138,18 +143,6 @@ func maskRun(b []byte, run []int) {
 			b[run[k]] = '*'
 		}
 	}
-}
-
-// groupLen is how many digits the unbroken group around position n has.
-func groupLen(run []int, n int) int {
-	from, to := n, n+1
-	for from > 0 && run[from-1] == run[from]-1 {
-		from--
-	}
-	for to < len(run) && run[to] == run[to-1]+1 {
-		to++
-	}
-	return to - from
 }
 
 func luhn(b []byte, at []int) bool {

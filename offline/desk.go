@@ -61,7 +61,7 @@ func (d *Desk) Accept(ctx context.Context, body json.RawMessage, by journal.Acto
 		return Record{}, err
 	}
 	a := Acceptance{Record: rec}
-	first := true
+	first := false
 	if d.cfg.SendPurchases {
 		var op Operation
 		if op, first, err = d.purchase(ctx, rec, s.RefundOf()); err != nil {
@@ -76,10 +76,8 @@ func (d *Desk) Accept(ctx context.Context, body json.RawMessage, by journal.Acto
 	}
 	d.cfg.Log.DebugContext(ctx, "sale accepted", "sale", rec.ID, "transaction", rec.TransactionID, "kind", rec.Kind)
 	d.f.refresh(context.WithoutCancel(ctx))
-	for _, op := range a.Operations {
-		if first {
-			d.f.accepted(op.ID)
-		}
+	if first {
+		d.f.accepted(a.Operations[0].ID)
 	}
 	d.f.Wake()
 	return rec, nil
@@ -93,12 +91,13 @@ func (d *Desk) record(s sale.Sale, by journal.Actor) (Record, error) {
 	rec := Record{
 		ID: id.String(), StoreCode: s.StoreCode, TransactionID: s.TransactionID, Kind: s.Kind, Currency: s.Currency,
 		Amount: s.PayAmount, Body: s.Body, ContentHash: s.ContentHash, Warnings: s.Warnings, Tenders: []Tender{},
-		AcceptedAt: time.Now().UTC(), AcceptedBy: by.PairingID,
+		AcceptedAt: time.Now().UTC(), AcceptedBy: by.PairingID, State: Queued,
 	}
 	for _, t := range s.Tenders {
 		rec.Tenders = append(rec.Tenders, Tender(t))
 	}
 	if !d.cfg.SendPurchases {
+		rec.State = Discarded
 		rec.Warnings = append(rec.Warnings, sale.Warning{
 			Code: "not_sent", Message: "the sale is kept here and not sent to the cloud: cloud.send_purchases is off",
 		})

@@ -272,10 +272,10 @@ func (f *Forwarder) step(ctx context.Context, r *run) time.Duration {
 	if err != nil {
 		return f.storeFailed(ctx, actRead, err)
 	}
-	return f.next(wait)
+	return wait
 }
 
-// next notes when Run will look again, for the status.
+// next notes for the status that something is tried after a wait.
 func (f *Forwarder) next(wait time.Duration) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -323,7 +323,7 @@ func (f *Forwarder) dispatch(ctx context.Context, r *run) (time.Duration, error)
 	for _, op := range ops {
 		started, wait := f.start(now, op)
 		if wait > 0 {
-			return wait, nil
+			return f.next(wait), nil
 		}
 		if started {
 			r.wg.Go(func() { f.attempt(r, op) })
@@ -338,6 +338,7 @@ func (f *Forwarder) dispatch(ctx context.Context, r *run) (time.Duration, error)
 	wait := min(idle, f.way.openUntil.Sub(now))
 	if !due.IsZero() {
 		wait = min(wait, due.Sub(now))
+		f.nextAt = due
 	}
 	for _, s := range f.stops {
 		if d := s.tryAt.Sub(now); d > 0 {

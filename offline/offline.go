@@ -103,6 +103,7 @@ type Record struct {
 	Tenders       []Tender
 	AcceptedAt    time.Time
 	AcceptedBy    string // pairing id
+	State         State  // as accepted: queued, or discarded where purchases are not sent. For the answer; not kept
 }
 
 // Acceptance is everything one accepted sale writes in one commit, beside its journal.Entry.

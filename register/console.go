@@ -1,0 +1,39 @@
+package register
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"regexp"
+)
+
+//go:embed console.html
+var consoleHTML []byte
+
+// console is the page at / with the policy that lets nothing run but its own script and style.
+type console struct {
+	html   []byte
+	policy string
+}
+
+func newConsole() console {
+	hash := func(tag string) string {
+		m := regexp.MustCompile(`(?s)<` + tag + `>(.*?)</` + tag + `>`).FindSubmatch(consoleHTML)
+		sum := sha256.Sum256(m[1])
+		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	}
+	return console{html: consoleHTML, policy: "default-src 'none'; script-src " + hash("script") + "; style-src " + hash("style") +
+		"; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
+}
+
+type consolePage struct {
+	ContentType string `header:"Content-Type"`
+	Policy      string `header:"Content-Security-Policy"`
+	Frames      string `header:"X-Frame-Options"`
+	Body        []byte
+}
+
+func (s *Server) getConsole(context.Context, *nothing) (*consolePage, error) {
+	return &consolePage{ContentType: "text/html; charset=utf-8", Policy: s.page.policy, Frames: "DENY", Body: s.page.html}, nil
+}

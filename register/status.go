@@ -1,0 +1,146 @@
+package register
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"storeagent/devices"
+	"storeagent/offline"
+	"storeagent/payments"
+	"storeagent/register/wire"
+)
+
+func (s *Server) getStatus(ctx context.Context, _ *nothing) (*answer[wire.Status], error) {
+	return ok(s.status(ctx)), nil
+}
+
+// status is gathered from memory; nothing is asked of a device or of the cloud.
+func (s *Server) status(ctx context.Context) wire.Status {
+	extra, queue, list := s.cfg.Status(), s.cfg.Queue.Status(), s.deviceList()
+	if list == nil {
+		list = []devices.Info{}
+	}
+	terminals := s.cfg.Payments.Terminals()
+	st := wire.Status{
+		Version: s.cfg.Version, StartedAt: s.started, Store: s.cfg.StoreCode, Register: s.cfg.Register,
+		Connection: queue.Connection, Queue: queue, Devices: list, SignIn: s.cfg.SignIn.Status(),
+		Disk: wire.Disk{FreeBytes: extra.FreeBytes}, ClockSkewMS: extra.ClockSkewMS,
+	}
+	notReady := s.cfg.Ready(ctx)
+	st.Can = wire.Can{
+		Sell: notReady == nil, Card: canCharge(terminals), Cloud: queue.Connection == offline.Online,
+		Print: anyWorks(list, devices.POSPrinter), Scan: anyWorks(list, devices.Scanner),
+	}
+	st.Problems = append([]wire.StatusProblem{}, extra.Problems...)
+	if notReady != nil {
+		st.Problems = append(st.Problems, wire.StatusProblem{Code: "cannot_sell", Severity: "error",
+			Message: "Sales cannot be accepted now.", Hint: explain(notReady).hint})
+	}
+	st.Problems = append(st.Problems, queueProblems(queue)...)
+	st.Problems = append(st.Problems, signInProblems(st.SignIn)...)
+	st.Problems = append(st.Problems, terminalProblems(terminals)...)
+	st.Problems = append(st.Problems, deviceProblems(list)...)
+	return st
+}
+
+func works(state devices.State) bool {
+	return state == devices.Ready || state == devices.Busy || state == devices.Claimed
+}
+
+func anyWorks(list []devices.Info, category devices.Category) bool {
+	for _, d := range list {
+		if d.Category == category && works(d.State) {
+			return true
+		}
+	}
+	return false
+}
+
+func canCharge(list []payments.TerminalInfo) bool {
+	for _, t := range list {
+		if works(t.State) && t.Blocking == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func queueProblems(q offline.QueueStatus) []wire.StatusProblem {
+	var list []wire.StatusProblem
+	add := func(code, severity, message, hint string) {
+		list = append(list, wire.StatusProblem{Code: code, Severity: severity, Message: message, Hint: hint})
+	}
+	switch q.Connection {
+	case offline.Offline:
+		add("cloud_offline", "warning", "The cloud cannot be reached; sales are kept and sent later.", "Check the store's network; selling goes on.")
+	case offline.SignedOut:
+		add("signed_out", "error", "The agent is not signed in to the cloud; sales are kept and wait.", "Sign in: storeagent sign-in.")
+	case offline.PausedConn:
+		add("queue_paused", "warning", "Sending was paused by a person.", "Resume with POST /v1/queue/resume when it is time.")
+	}
+	if q.Parked > 0 {
+		add("parked", "error", fmt.Sprintf("%d operations are parked and wait for a person.", q.Parked), "See storeagent queue list; then resend, settle or discard each.")
+	}
+	if q.InDoubt > 0 {
+		add("in_doubt", "warning", fmt.Sprintf("%d operations were sent without a trustworthy answer.", q.InDoubt), "The agent looks for evidence; what it cannot settle will be parked.")
+	}
+	return list
+}
+
+func signInProblems(st offline.SignInStatus) []wire.StatusProblem {
+	if st.Problem == nil {
+		return nil
+	}
+	return []wire.StatusProblem{{Code: "sign_in", Severity: "error", Message: st.Problem.Message, Hint: "See GET /v1/sign-in, then: storeagent sign-in."}}
+}
+
+func terminalProblems(terminals []payments.TerminalInfo) []wire.StatusProblem {
+	var list []wire.StatusProblem
+	for _, t := range terminals {
+		if t.Blocking != "" {
+			list = append(list, wire.StatusProblem{Code: "terminal_in_doubt", Severity: "error",
+				Message: fmt.Sprintf("Terminal %s takes no new money: payment %s is in doubt.", t.Name, t.Blocking),
+				Hint:    "Look at the terminal's slips, then resolve the payment: POST /v1/payments/{id}/resolve."})
+		}
+	}
+	return list
+}
+
+func deviceProblems(devs []devices.Info) []wire.StatusProblem {
+	var list []wire.StatusProblem
+	for _, d := range devs {
+		if works(d.State) {
+			continue
+		}
+		p := wire.StatusProblem{Code: "device_" + string(d.State), Severity: "error",
+			Message: fmt.Sprintf("Device %s is %s.", d.Name, d.State), Hint: "Check its power and its cable."}
+		if d.LastError != nil {
+			p.Message = fmt.Sprintf("Device %s is %s: %s.", d.Name, d.State, d.LastError.Message)
+			if d.LastError.Hint != "" {
+				p.Hint = d.LastError.Hint
+			}
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+func (s *Server) healthz(context.Context, *nothing) (*answer[wire.Health], error) {
+	return ok(wire.Health{OK: true, Version: s.cfg.Version}), nil
+}
+
+func (s *Server) readyz(ctx context.Context, _ *nothing) (*answer[wire.Health], error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := s.cfg.Ready(ctx); err != nil {
+		r := explain(err)
+		if r.status != http.StatusServiceUnavailable {
+			r = refuse(http.StatusServiceUnavailable, "not_ready", "Sales cannot be accepted now.", "GET /v1/status names the problems.")
+			r.cause = err
+		}
+		return nil, r
+	}
+	return ok(wire.Health{OK: true, Version: s.cfg.Version}), nil
+}

@@ -39,6 +39,8 @@ type SignInOptions struct {
 	ReuseWindow time.Duration
 	// NoDeviceEndpoint leaves the device grant out, like a server without RFC 8628.
 	NoDeviceEndpoint bool
+	// NoRotation leaves a refresh token good for ever and out of the answers to its use.
+	NoRotation bool
 	// NoRefreshToken answers without refresh tokens, like a server that was not asked for offline_access.
 	NoRefreshToken bool
 }

@@ -102,6 +102,7 @@ func (s *SignIn) serveToken(w http.ResponseWriter, r *http.Request) {
 		f, code = s.pollDevice(r.PostForm)
 	case GrantRefresh:
 		f, code = s.useRefresh(r.PostForm)
+		withRefresh = !s.opts.NoRotation
 	case GrantCode:
 		f, code = s.useCode(r.PostForm)
 	case GrantClient:
@@ -165,6 +166,9 @@ func (s *SignIn) useRefresh(form url.Values) (*family, string) {
 		return nil, "invalid_grant"
 	}
 	now := time.Now()
+	if s.opts.NoRotation {
+		return t.family, ""
+	}
 	if t.usedAt.IsZero() {
 		t.usedAt = now
 		return t.family, ""

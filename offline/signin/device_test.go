@@ -37,6 +37,8 @@ func TestDeviceFlowThroughSlowDownAndFaults(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		w.sim.Fail(2, cloudsim.SignInFault{Grant: cloudsim.GrantDevice, Refuse: true})
 		time.Sleep(2 * time.Minute)
+		w.sim.Fail(1, cloudsim.SignInFault{Grant: cloudsim.GrantDevice, Hang: true})
+		time.Sleep(2 * time.Minute)
 		w.way.cut(errors.New("network is unreachable"))
 		time.Sleep(5 * time.Minute)
 		w.way.cut(nil)
@@ -96,6 +98,56 @@ func TestSlowDownLastsForGood(t *testing.T) {
 		synctest.Wait()
 		if got := w.sim.Grants(cloudsim.GrantDevice); got != 11 {
 			t.Errorf("%d polls, want one after 5 s and ten each 10 s", got)
+		}
+	})
+}
+
+// Faults make the polls rarer: one a minute in the end, and never before Retry-After.
+func TestPollingBacksOff(t *testing.T) {
+	for _, tt := range []struct {
+		retryAfter string
+		polls      int // in the next 30 minutes
+	}{{"", 32}, {"300", 6}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, cloudsim.SignInOptions{CodeLifetime: time.Hour}, nil)
+			s := w.open()
+			w.run(s)
+			w.sim.Fail(-1, cloudsim.SignInFault{Grant: cloudsim.GrantDevice, Status: 503, RetryAfter: tt.retryAfter})
+			if _, err := s.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30 * time.Minute)
+			synctest.Wait()
+			if n := w.sim.Grants(cloudsim.GrantDevice); n != tt.polls {
+				t.Errorf("Retry-After %q: %d polls, want %d", tt.retryAfter, n, tt.polls)
+			}
+			w.wantState(s, "pending")
+		})
+	}
+}
+
+// Without an ID token the account comes from userinfo, and is there after a restart too.
+func TestAccountFromUserInfo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, cloudsim.SignInOptions{}, func(c *Config) { c.Scopes = []string{"offline_access"} })
+		w.sim.Fail(1, cloudsim.SignInFault{Endpoint: cloudsim.EndpointUserInfo, Status: 500})
+		s := w.open()
+		stop := w.run(s)
+		w.signIn(s)
+		if got := s.Status(); got.Account != "" || got.Problem != nil {
+			t.Fatalf("without userinfo Status = %+v", got)
+		}
+		time.Sleep(time.Minute) // the next refresh asks again
+		synctest.Wait()
+		if got := s.Status().Account; got != "clerk" {
+			t.Errorf("account is %q", got)
+		}
+		stop()
+		if got := w.open().Status().Account; got != "clerk" {
+			t.Errorf("after a restart the account is %q", got)
+		}
+		if got := w.states(); got != "pending signed_in signed_in" {
+			t.Errorf("OnChange heard %q", got)
 		}
 	})
 }

@@ -252,7 +252,7 @@ func (s *SignIn) renewOnce(ctx context.Context, old *tokenSet, epoch uint64) err
 		if err != nil {
 			return err
 		}
-		set := s.newSet(tok, nil)
+		set := s.newSet(tok, 1)
 		set.Refresh, set.Account = "", s.cfg.ClientID // RFC 6749 section 4.4.3: a refresh token should not be there
 		return s.install(set, still)
 	}
@@ -266,7 +266,7 @@ func (s *SignIn) renewOnce(ctx context.Context, old *tokenSet, epoch uint64) err
 		s.mu.Unlock()
 		return err
 	}
-	set := s.newSet(tok, old)
+	set := s.newSet(tok, old.Generation+1)
 	set.Account = old.Account
 	if err := s.keep(ctx, set, still, func() { s.succeeded(set) }); err != nil {
 		return err
@@ -378,7 +378,6 @@ func (s *SignIn) sealAnd(ctx context.Context, set *tokenSet, still func() bool, 
 	if err := s.vault.seal(context.WithoutCancel(ctx), set); err != nil {
 		return err
 	}
-	s.vault.unmark()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	install()

@@ -113,6 +113,94 @@ func TestRefreshMeetsFaults(t *testing.T) {
 	}
 }
 
+// A back-off is never shorter than the server's Retry-After.
+func TestRefreshObeysRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, cloudsim.SignInOptions{}, nil)
+		s := w.open()
+		w.run(s)
+		w.signIn(s)
+		w.sim.Fail(-1, cloudsim.SignInFault{Grant: cloudsim.GrantRefresh, Status: 429, RetryAfter: "300"})
+		time.Sleep(16 * time.Minute)
+		synctest.Wait()
+		if n := w.sim.Grants(cloudsim.GrantRefresh); n != 4 {
+			t.Errorf("%d refreshes in a quarter of an hour, want 4", n)
+		}
+	})
+}
+
+// Each failure is one call: a second one by another way of naming the client would use the token twice.
+func TestOneCallPerRefresh(t *testing.T) {
+	for _, secret := range []string{"", "not a real secret"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, cloudsim.SignInOptions{ClientSecret: secret}, func(c *Config) { c.ClientSecret = secret })
+			s := w.open()
+			w.run(s)
+			w.signIn(s)
+			w.sim.Fail(-1, cloudsim.SignInFault{Grant: cloudsim.GrantRefresh, Status: 429, RetryAfter: "300"})
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if n := w.sim.Grants(cloudsim.GrantRefresh); n != 1 {
+				t.Errorf("%d calls for one refresh", n)
+			}
+		})
+	}
+}
+
+// A server that does not rotate leaves the refresh token out of its answers.
+func TestWithoutRotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, cloudsim.SignInOptions{NoRotation: true}, nil)
+		s := w.open()
+		stop := w.run(s)
+		w.signIn(s)
+		for range 30 {
+			time.Sleep(time.Minute)
+			w.wantToken(s)
+		}
+		stop()
+		time.Sleep(time.Hour)
+		s = w.open()
+		w.run(s)
+		w.wantToken(s)
+		w.wantProblem(s, "")
+	})
+}
+
+// A refresh of the old sign-in that ends after a new one took its place changes nothing.
+func TestNewSignInDuringRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, cloudsim.SignInOptions{}, nil)
+		s := w.open()
+		w.run(s)
+		w.signIn(s)
+		time.Sleep(30 * time.Second)
+		w.sim.Fail(1, cloudsim.SignInFault{Grant: cloudsim.GrantRefresh, Hang: true}) // soon, for 30 s
+		st, err := s.Start(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Second)
+		if n := w.sim.Grants(cloudsim.GrantRefresh); n != 1 {
+			t.Fatalf("%d refreshes", n)
+		}
+		if err := w.sim.Approve(st.UserCode, "manager"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		w.wantState(s, "signed_in")
+		for range 10 {
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			w.wantProblem(s, "")
+			w.wantToken(s)
+		}
+		if got := s.Status().Account; got != "manager" {
+			t.Errorf("account is %q", got)
+		}
+	})
+}
+
 // A hundred callers, whose token was refused or ran out, cause one refresh.
 func TestManyCallersOneRefresh(t *testing.T) {
 	for _, refused := range []bool{false, true} {

@@ -53,7 +53,6 @@ func (s *SignIn) Run(ctx context.Context) error {
 
 // changeLoop calls OnChange, once per change a person would notice.
 func (s *SignIn) changeLoop(ctx context.Context) {
-	last := s.Status()
 	for {
 		select {
 		case <-s.changed:
@@ -61,10 +60,10 @@ func (s *SignIn) changeLoop(ctx context.Context) {
 			return
 		}
 		now := s.Status()
-		if s.cfg.OnChange != nil && !reflect.DeepEqual(noticed(last), noticed(now)) {
+		if s.cfg.OnChange != nil && !reflect.DeepEqual(noticed(s.heard), noticed(now)) {
 			s.cfg.OnChange(now)
 		}
-		last = now
+		s.heard = now
 	}
 }
 
@@ -161,7 +160,7 @@ func (s *SignIn) fail(a *attempt, err error, expired bool) {
 
 // adopt seals the tokens of a finished attempt and lets them replace what was there.
 func (s *SignIn) adopt(ctx context.Context, a *attempt, tok *oauth2.Token, account string) {
-	set := s.newSet(tok, nil)
+	set := s.newSet(tok, 1)
 	set.Account = account
 	var epoch uint64
 	var old *tokenSet

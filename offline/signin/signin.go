@@ -54,7 +54,7 @@ type Config struct {
 	Log *slog.Logger // nil means none; never sees a token or a code
 	// Transport carries the requests; nil means an own one with time limits, no proxy and CAFile.
 	Transport http.RoundTripper
-	// OnChange hears, one call at a time and from Run, when the state, the account, the scopes, the code to type or the
+	// OnChange hears, one call at a time and from Run, of what happened since New: when the state, the account, the scopes, the code to type or the
 	// problem changed. A mere refresh is no change.
 	OnChange func(offline.SignInStatus)
 }
@@ -84,10 +84,11 @@ type SignIn struct {
 	meta   *metadataSource
 	vault  *vault
 
-	starting chan struct{} // holds one token: Start runs once at a time
-	wake     chan struct{} // the refresher looks again
-	attempts chan struct{} // a pending attempt waits to be run
-	changed  chan struct{} // OnChange may have something to hear
+	starting chan struct{}        // holds one token: Start runs once at a time
+	wake     chan struct{}        // the refresher looks again
+	attempts chan struct{}        // a pending attempt waits to be run
+	changed  chan struct{}        // OnChange may have something to hear
+	heard    offline.SignInStatus // what OnChange knows; of changeLoop alone, after New
 
 	// fileMu orders what is written to disk with what is in memory. Taken before mu, never after.
 	fileMu sync.Mutex
@@ -138,6 +139,7 @@ func New(ctx context.Context, cfg Config) (*SignIn, error) {
 	}
 	s := newSignIn(cfg, client, d)
 	s.load(ctx)
+	s.heard = s.Status()
 	return s, nil
 }
 

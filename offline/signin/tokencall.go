@@ -112,23 +112,16 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return min(retryAfterLimit, max(0, at.Sub(now)))
 }
 
-// newSet makes a token set of an answer. old, where not nil, is what it replaces: a server that does not rotate
-// leaves the refresh token out.
-func (s *SignIn) newSet(tok *oauth2.Token, old *tokenSet) *tokenSet {
+// newSet makes a token set of an answer. A server that does not rotate leaves the refresh token out; x/oauth2 then
+// puts in the one we sent.
+func (s *SignIn) newSet(tok *oauth2.Token, generation uint64) *tokenSet {
 	granted, _ := tok.Extra("scope").(string)
 	set := &tokenSet{
-		Generation: 1, Refresh: tok.RefreshToken, Access: tok.AccessToken,
+		Generation: generation, Refresh: tok.RefreshToken, Access: tok.AccessToken,
 		AccessExpiry: tok.Expiry, Scopes: scopesOf(granted, s.cfg.Scopes),
 	}
 	if !tok.Expiry.IsZero() {
 		set.Lifetime = time.Until(tok.Expiry)
-	}
-	if old == nil {
-		return set
-	}
-	set.Generation = old.Generation + 1
-	if set.Refresh == "" {
-		set.Refresh = old.Refresh
 	}
 	return set
 }

@@ -107,7 +107,8 @@ type tokenSet struct {
 	Account      string        `json:"account,omitempty"`
 }
 
-// marker is on disk while the answer to a refresh may be on its way.
+// marker says that a refresh of one token was begun. It stays when the answer is sealed: the token it names is then
+// not the one in use, so it says nothing any more.
 type marker struct {
 	Generation uint64    `json:"generation"`
 	OldToken   string    `json:"oldTokenSha256"`
@@ -255,9 +256,6 @@ func (v *vault) mark(set *tokenSet) error {
 	}
 	return nil
 }
-
-// unmark removes the marker. A marker that stays is about an older generation and says nothing.
-func (v *vault) unmark() { _ = v.disk.remove(markerFile) }
 
 // discard deletes the tokens.
 func (v *vault) discard() error {

@@ -115,7 +115,7 @@ func TestMarkerMakesTheBootRefreshAtOnce(t *testing.T) {
 			}
 			stop()
 			if w.open().unsure {
-				t.Error("the marker outlived the refresh")
+				t.Error("the marker speaks of a token that is not in use any more")
 			}
 		})
 	}
@@ -251,6 +251,7 @@ func TestFilesArePrivate(t *testing.T) {
 		s := w.open()
 		stop := w.run(s)
 		w.signIn(s)
+		time.Sleep(time.Minute)
 		stop()
 		if fi, err := os.Stat(w.cfg.Dir); err != nil || fi.Mode().Perm() != 0o700 {
 			t.Errorf("folder: %v %v", fi.Mode(), err)
@@ -270,7 +271,7 @@ func TestFilesArePrivate(t *testing.T) {
 			}
 			found = append(found, e.Name())
 		}
-		if want := []string{discoveryFile, keyFile, tokenFile}; !reflect.DeepEqual(found, want) {
+		if want := []string{discoveryFile, keyFile, markerFile, tokenFile}; !reflect.DeepEqual(found, want) {
 			t.Errorf("files are %v, want %v", found, want)
 		}
 		k, err := NewKeyFile(w.cfg.Dir)

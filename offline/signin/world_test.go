@@ -42,6 +42,9 @@ func (p *inProcess) RoundTrip(r *http.Request) (resp *http.Response, err error) 
 	p.seen = append(p.seen, r)
 	p.said = append(p.said, body)
 	p.mu.Unlock()
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
 	if down != nil {
 		return nil, down
 	}
@@ -229,15 +232,13 @@ func (w *world) wantSignedOut(s *SignIn) {
 	}
 }
 
-// states lists what OnChange heard, repeated states left out.
+// states lists what OnChange heard.
 func (w *world) states() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []string
 	for _, c := range w.changes {
-		if len(out) == 0 || out[len(out)-1] != c.State {
-			out = append(out, c.State)
-		}
+		out = append(out, c.State)
 	}
 	return strings.Join(out, " ")
 }

@@ -290,7 +290,6 @@ func (c *Client) ask(ctx context.Context, req request, token string) answer {
 	data, err := c.gql.ExecRaw(context.WithValue(ctx, exchangeKey{}, x), req.document, req.variables, graphql.OperationName(req.name))
 	a := x.answer(data, err)
 	a.secrets = append([]string{token}, req.secrets...)
-	a.typed = req.variables != nil
 	if a.broken == nil {
 		c.noteClock(x)
 	}

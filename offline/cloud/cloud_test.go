@@ -298,6 +298,23 @@ func TestSchemaProblemsNameWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestCheckSchemaAsksNow(t *testing.T) {
+	sim := newSim(t, cloudsim.Options{})
+	c := newClient(t, serve(t, sim), nil)
+	if list, err := c.CheckSchema(t.Context()); err != nil || len(list) != 0 || c.Schema() == nil {
+		t.Error(list, err)
+	}
+	known := c.Schema()
+	sim.Fail(cloudsim.HTML, 0)
+	if _, err := c.CheckSchema(t.Context()); err == nil || c.Schema().LearnedAt != known.LearnedAt {
+		t.Error("learned from a page:", err)
+	}
+	closed := newClient(t, serve(t, newSim(t, cloudsim.Options{NoIntrospection: true})), nil)
+	if _, err := closed.CheckSchema(t.Context()); err == nil {
+		t.Error("learned where introspection is off")
+	}
+}
+
 func TestOverridesReplaceDocuments(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {

@@ -35,7 +35,6 @@ type answer struct {
 	data       json.RawMessage // nil where the response has no data key
 	errors     []graphql.Error // as the cloud sent them
 	broken     error           // why there is no GraphQL response
-	typed      bool            // the request built on learned type names
 	secrets    []string        // texts that must not get into a message
 }
 

@@ -136,7 +136,7 @@ func (s *schemaStore) failed() {
 func (s *schemaStore) learned(schema *Schema) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.busy = false
+	s.busy, s.triedAt = false, schema.LearnedAt
 	schema.Endpoint = s.endpoint
 	s.schema = schema
 	clear(s.doubted)
@@ -204,6 +204,19 @@ func (c *Client) SchemaProblems() []string {
 		list = append(list, "The cloud's purchaseAdd answers without an id, so that no delivery could be confirmed.")
 	}
 	return list
+}
+
+// CheckSchema asks the cloud for its schema now, keeps what it learned, and returns SchemaProblems. It fails where the
+// cloud cannot be asked or shows no schema; what was learned before then stays.
+func (c *Client) CheckSchema(ctx context.Context) ([]string, error) {
+	schema, err := c.introspect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.names.learned(schema); err != nil {
+		return nil, err
+	}
+	return c.SchemaProblems(), nil
 }
 
 // compare names the documented members that are missing and the demanded ones that nobody documented.

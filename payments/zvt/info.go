@@ -31,9 +31,9 @@ type statusInfo struct {
 	signature bool
 }
 
-// stamp is a terminal's date and time; PA00P015 gives them without a year in 04 0F.
+// stamp is a terminal's date and time, without a year: 04 0F has none, so a year from elsewhere could only disagree.
 type stamp struct {
-	year, month, day     int
+	month, day           int
 	hour, minute, second int
 	hasDate, hasTime     bool
 }
@@ -159,16 +159,12 @@ func (t *stamp) setDate(v []byte) {
 	if !ok {
 		return
 	}
-	y, m, d := int(n/10000), int(n/100%100), int(n%100)
-	if len(v) == 3 {
-		y += 2000
-	}
-	if m >= 1 && m <= 12 && d >= 1 && d <= 31 {
-		t.year, t.month, t.day, t.hasDate = y, m, d, true
+	if m, d := int(n/100%100), int(n%100); m >= 1 && m <= 12 && d >= 1 && d <= 31 {
+		t.month, t.day, t.hasDate = m, d, true
 	}
 }
 
-// near gives the moment on a clock of our time zone; without a year it takes the one that comes nearest to ref.
+// near gives the moment on a clock of our time zone, in the year that brings it nearest to ref.
 func (t stamp) near(ref time.Time) (time.Time, bool) {
 	if !t.hasDate || !t.hasTime {
 		return time.Time{}, false
@@ -176,9 +172,6 @@ func (t stamp) near(ref time.Time) (time.Time, bool) {
 	ref = ref.Local()
 	in := func(year int) time.Time {
 		return time.Date(year, time.Month(t.month), t.day, t.hour, t.minute, t.second, 0, time.Local)
-	}
-	if t.year != 0 {
-		return in(t.year), true
 	}
 	best := in(ref.Year())
 	for _, y := range []int{ref.Year() - 1, ref.Year() + 1} {

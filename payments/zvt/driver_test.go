@@ -1,0 +1,343 @@
+package zvt_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"storeagent/devices"
+	"storeagent/devices/port"
+	"storeagent/payments"
+	"storeagent/payments/money"
+	"storeagent/payments/terminalsim"
+	"storeagent/payments/zvt"
+)
+
+// ledger is the payments.Events of one test payment.
+type ledger struct {
+	base    payments.Baseline
+	sent    bool
+	told    []payments.Outcome
+	prompts []payments.Prompt
+	receipt payments.Receipt
+	began   time.Time
+	prompt  func()
+}
+
+func (l *ledger) Sending(b payments.Baseline) error { l.base, l.sent = b, true; return nil }
+func (l *ledger) Prompt(p payments.Prompt) {
+	l.prompts = append(l.prompts, p)
+	if l.prompt != nil {
+		l.prompt()
+	}
+}
+func (l *ledger) CommitOutcome(o payments.Outcome) error { l.told = append(l.told, o); return nil }
+func (l *ledger) CommitReceipt(r payments.Receipt) error { l.receipt = r; return nil }
+func (l *ledger) payment(a money.Amount) payments.Payment {
+	p := payments.Payment{Type: payments.Sale, Amount: a, Currency: a.Currency(), CreatedAt: l.began, Baseline: l.base}
+	if n := len(l.told); n > 0 {
+		p.Told = &l.told[n-1]
+	}
+	return p
+}
+
+func cents(t *testing.T, n int64) money.Amount {
+	t.Helper()
+	a, err := money.FromMinor(n, "EUR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func pay(ctx context.Context, t *testing.T, term payments.Terminal, amount money.Amount) (*ledger, error) {
+	t.Helper()
+	l := &ledger{began: time.Now()}
+	return l, term.Do(ctx, payments.Txn{PaymentID: "p", Type: payments.Sale, Amount: amount}, l)
+}
+
+// running starts a driver and waits until it is ready; the test's end stops it.
+func running(t *testing.T, term payments.Terminal) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = term.Run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	ready(t, term)
+	return ctx
+}
+
+func ready(t *testing.T, term payments.Terminal) {
+	t.Helper()
+	for range 5000 {
+		if term.Info().State == devices.Ready {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	t.Fatalf("not ready: %+v", term.Info())
+}
+
+// inBoth runs f in a bubble over serial and over TCP.
+func inBoth(t *testing.T, o terminalsim.Options, f func(t *testing.T, r *rig)) {
+	for _, line := range []string{"serial", "tcp"} {
+		t.Run(line, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { f(t, newRig(t, line == "serial", o)) })
+		})
+	}
+}
+
+func TestScripts(t *testing.T) {
+	for _, c := range []struct {
+		script  string
+		state   payments.State // "": in doubt
+		notSent bool
+		after   payments.Verdict // of Recover, where in doubt
+	}{
+		{script: "approve", state: payments.Approved},
+		{script: "approve slow=5", state: payments.Approved},
+		{script: "partial=500", state: payments.Approved},
+		{script: "unknownbmp", state: payments.Approved},
+		{script: "bareabort", state: payments.Canceled},
+		{script: "decline=33", state: payments.Declined},
+		{script: "decline=A3", state: payments.Failed},
+		{script: "refuse=9C", notSent: true},
+		{script: "noresult", after: payments.Known},
+		{script: "approvethenabort", after: payments.NotCharged},
+		{script: "nonsense", after: payments.Known},
+		{script: "deaf", after: payments.NotCharged},
+		{script: "lostack=keeps", after: payments.Known},
+		{script: "lostack=reverses", after: payments.NotCharged},
+		{script: "lostack=declines", after: payments.NotCharged},
+	} {
+		t.Run(c.script, func(t *testing.T) {
+			inBoth(t, terminalsim.Options{}, func(t *testing.T, r *rig) {
+				term := r.driver()
+				ctx := running(t, term)
+				if _, err := pay(ctx, t, term, cents(t, 1016)); err != nil {
+					t.Fatal(err)
+				}
+				r.script(c.script)
+				l, err := pay(ctx, t, term, cents(t, 1016))
+				switch {
+				case c.notSent:
+					if !errors.Is(err, payments.ErrNotSent) || !l.sent {
+						t.Fatalf("Do: %v", err)
+					}
+				case c.state != "":
+					if err != nil || len(l.told) != 1 || l.told[0].State != c.state {
+						t.Fatalf("Do: %v, %+v", err, l.told)
+					}
+				default:
+					if err == nil || errors.Is(err, payments.ErrNotSent) {
+						t.Fatalf("Do: %v, %+v", err, l.told)
+					}
+					ready(t, term)
+					v, out, err := term.Recover(ctx, l.payment(cents(t, 1016)))
+					if err != nil || v != c.after || v == payments.Known && out.State != payments.Approved {
+						t.Fatalf("Recover: %d %+v %v", v, out, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestPartialApproval(t *testing.T) {
+	inBoth(t, terminalsim.Options{}, func(t *testing.T, r *rig) {
+		term := r.driver()
+		ctx := running(t, term)
+		r.script("partial=500")
+		l, err := pay(ctx, t, term, cents(t, 1016))
+		if err != nil || l.told[0].ApprovedAmount.String() != "5.00" {
+			t.Errorf("%v %+v", err, l.told)
+		}
+	})
+}
+
+// Some terminals answer the query with nothing: then a person must look.
+func TestTerminalThatCannotTell(t *testing.T) {
+	inBoth(t, terminalsim.Options{Mute06_20: true}, func(t *testing.T, r *rig) {
+		term := r.driver()
+		ctx := running(t, term)
+		r.script("deaf")
+		l, err := pay(ctx, t, term, cents(t, 700))
+		if err == nil || errors.Is(err, payments.ErrNotSent) || l.base.Known {
+			t.Fatalf("Do: %v, baseline %+v", err, l.base)
+		}
+		ready(t, term)
+		if v, _, err := term.Recover(ctx, l.payment(cents(t, 700))); err != nil || v != payments.Unknown {
+			t.Errorf("Recover: %d %v", v, err)
+		}
+	})
+}
+
+// A terminal that makes its reversal the last transaction must not make it look like the payment.
+func TestReversalIsNotTheCharge(t *testing.T) {
+	inBoth(t, terminalsim.Options{ShowReversals: true}, func(t *testing.T, r *rig) {
+		term := r.driver()
+		ctx := running(t, term)
+		if _, err := pay(ctx, t, term, cents(t, 700)); err != nil {
+			t.Fatal(err)
+		}
+		r.script("lostack=reverses")
+		l, err := pay(ctx, t, term, cents(t, 700))
+		if err == nil {
+			t.Fatal("Do returned nil")
+		}
+		ready(t, term)
+		for _, forget := range []bool{false, true} {
+			if forget {
+				l.told = nil
+			}
+			v, out, err := term.Recover(ctx, l.payment(cents(t, 700)))
+			if err != nil || v != payments.Known || out.State != payments.Reversed {
+				t.Errorf("forget %v: %d %+v %v", forget, v, out, err)
+			}
+		}
+	})
+}
+
+// A clock that is far off is learnt from 04 01 and does not stand in the way.
+func TestWrongClock(t *testing.T) {
+	inBoth(t, terminalsim.Options{ClockOffset: -26 * time.Hour, TellTime: true}, func(t *testing.T, r *rig) {
+		term := r.driver()
+		ctx := running(t, term)
+		r.script("nonsense")
+		l, _ := pay(ctx, t, term, cents(t, 700))
+		if v, out, err := term.Recover(ctx, l.payment(cents(t, 700))); err != nil || v != payments.Known || out.State != payments.Approved {
+			t.Errorf("Recover: %d %+v %v", v, out, err)
+		}
+	})
+}
+
+func TestOverallTimeLimit(t *testing.T) {
+	inBoth(t, terminalsim.Options{}, func(t *testing.T, r *rig) {
+		r.opt.TimeoutS = 60
+		term := r.driver()
+		ctx := running(t, term)
+		r.script("wait") // the terminal itself would wait three minutes
+		l, err := pay(ctx, t, term, cents(t, 700))
+		if err != nil || len(l.told) != 1 || l.told[0].State != payments.Canceled {
+			t.Errorf("%v %+v", err, l.told)
+		}
+	})
+}
+
+func TestRegistrationRefused(t *testing.T) {
+	for name, edit := range map[string]func(*zvt.Options){
+		"password": func(o *zvt.Options) { o.Password = "000000" },
+		"currency": func(o *zvt.Options) { o.Currency = "CHF" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBoth(t, terminalsim.Options{}, func(t *testing.T, r *rig) {
+				edit(&r.opt)
+				term := r.driver()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if err := term.Run(ctx); err != nil {
+					t.Fatal(err)
+				}
+				i := term.Info()
+				if i.State != devices.Offline || i.LastError == nil || !strings.Contains(i.LastError.Hint, name) {
+					t.Errorf("%+v", i)
+				}
+				if strings.Contains(i.LastError.Message, "123456") || strings.Contains(i.LastError.Message, "000000") {
+					t.Errorf("password in %q", i.LastError.Message)
+				}
+			})
+		})
+	}
+}
+
+func TestInfoAndStatus(t *testing.T) {
+	inBoth(t, terminalsim.Options{TerminalID: "28004869"}, func(t *testing.T, r *rig) {
+		term := r.driver()
+		ctx := running(t, term)
+		st, err := term.Status(ctx)
+		if err != nil || st.Text != "ready" {
+			t.Errorf("%+v %v", st, err)
+		}
+		if i := term.Info(); i.Serial != "28004869" || i.Model != "ZVT 1.0.0" || i.Category != devices.PaymentTerminal {
+			t.Errorf("%+v", i)
+		}
+	})
+}
+
+func TestNewRefusesOptions(t *testing.T) {
+	for name, o := range map[string]zvt.Options{
+		"short password": {Password: "12345"}, "letters": {Password: "12345a"}, "charset": {Password: "123456", Charset: "ebcdic"},
+		"lost ack": {Password: "123456", LostAck: "maybe"}, "currency": {Password: "123456", Currency: "XXX"},
+	} {
+		if _, err := zvt.New(zvt.Config{Options: o}); err == nil {
+			t.Errorf("%s: taken", name)
+		} else if strings.Contains(err.Error(), "12345") {
+			t.Errorf("%s: password in %q", name, err)
+		}
+	}
+}
+
+func TestAmountsThatDoNotFit(t *testing.T) {
+	inBoth(t, terminalsim.Options{}, func(t *testing.T, r *rig) {
+		term := r.driver()
+		ctx := running(t, term)
+		for _, a := range []money.Amount{{}, cents(t, 0), cents(t, -5), cents(t, 1_000_000_000_000)} {
+			if _, err := pay(ctx, t, term, a); !errors.Is(err, payments.ErrNotSent) {
+				t.Errorf("%s: %v", a, err)
+			}
+		}
+		if r.sim.Asked() != 0 {
+			t.Error("something was sent")
+		}
+	})
+}
+
+// exercise pays, loses a result and recovers, in real time.
+func exercise(t *testing.T, sim *terminalsim.ZVT, term payments.Terminal) {
+	ctx := running(t, term)
+	l, err := pay(ctx, t, term, cents(t, 1016))
+	if err != nil || l.told[0].State != payments.Approved || len(l.receipt.Customer) == 0 {
+		t.Fatalf("%v %+v", err, l.told)
+	}
+	sim.SetScript([]terminalsim.Behaviour{{Nonsense: true}})
+	if l, err = pay(ctx, t, term, cents(t, 1016)); err == nil || errors.Is(err, payments.ErrNotSent) {
+		t.Fatalf("Do: %v", err)
+	}
+	v, out, err := term.Recover(ctx, l.payment(cents(t, 1016)))
+	if err != nil || v != payments.Known || out.State != payments.Approved {
+		t.Errorf("Recover: %d %+v %v", v, out, err)
+	}
+}
+
+func TestOverLoopback(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim := terminalsim.NewZVT(terminalsim.Options{Password: "123456"})
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	wg.Go(func() {
+		for {
+			conn, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { _ = sim.ServeTCP(ctx, conn) })
+		}
+	})
+	t.Cleanup(func() { cancel(); _ = lis.Close(); wg.Wait() })
+	open := func(ctx context.Context) (port.Port, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", lis.Addr().String())
+	}
+	term, err := zvt.New(zvt.Config{Name: "lan", Open: open, Options: zvt.Options{Password: "123456", Print: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	exercise(t, sim, term)
+}

@@ -20,6 +20,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrKeyUsed means that the idempotency key was recorded by an earlier commit.
 	ErrKeyUsed = errors.New("idempotency key already used")
+	// ErrCursor means that a listing was asked to go on from a cursor that it never gave out.
+	ErrCursor = errors.New("cursor is not one of this listing")
 )
 
 // Role is what a pairing may do; see the API contract, section 1.

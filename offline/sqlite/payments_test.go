@@ -137,7 +137,7 @@ func TestPaymentLists(t *testing.T) {
 			t.Errorf("%s: %v next %q, %v, want %v next %q", tc.name, got, next, err, tc.want, tc.next)
 		}
 	}
-	if _, _, err := s.Payments().List(ctx, payments.Filter{Cursor: "x"}); !errors.Is(err, ErrCursor) {
+	if _, _, err := s.Payments().List(ctx, payments.Filter{Cursor: "x"}); !errors.Is(err, journal.ErrCursor) {
 		t.Errorf("made-up cursor: %v", err)
 	}
 	list, err := s.Payments().Open(ctx)

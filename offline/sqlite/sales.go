@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -137,7 +138,7 @@ func (t *tx) unclaimable(index int, id string) error {
 	err := notFound(t.row(qPaymentClaimable, id).Scan(&state, &taken))
 	why := "not_approved"
 	switch {
-	case err == journal.ErrNotFound:
+	case errors.Is(err, journal.ErrNotFound):
 		why = "unknown"
 	case err != nil:
 		return fmt.Errorf("claim payment: %w", err)
@@ -262,7 +263,7 @@ func (v Outbox) addEnds(ctx context.Context, views []offline.SaleView) error {
 func (v Outbox) SaleStream(ctx context.Context, storeCode, transactionID string) (string, error) {
 	var stream string
 	err := notFound(v.s.read.QueryRowContext(ctx, qSaleStream, storeCode, transactionID).Scan(&stream))
-	if err == journal.ErrNotFound {
+	if errors.Is(err, journal.ErrNotFound) {
 		return "", nil
 	}
 	if err != nil {
@@ -298,7 +299,7 @@ func (c *conditions) from(part, cursor string) error {
 	}
 	seq, err := strconv.ParseInt(cursor, 10, 64)
 	if err != nil {
-		return ErrCursor
+		return journal.ErrCursor
 	}
 	c.add(part, seq)
 	return nil

@@ -32,8 +32,6 @@ var (
 	ErrNewer = errors.New("database was made by a newer version")
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("store is closed")
-	// ErrCursor means that a listing was asked to go on from a cursor that it never gave out.
-	ErrCursor = errors.New("cursor is not one of this listing")
 )
 
 // Names of the files in the folder.

@@ -33,7 +33,7 @@ type move struct {
 type scanner interface{ Scan(dest ...any) error }
 
 func (t *tx) exec(query string, args ...any) (sql.Result, error) {
-	st, err := t.w.stmt(query)
+	st, err := t.w.stmt(query) //nolint:sqlclosecheck // kept for the next use
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (t *tx) changed(query string, args ...any) (int64, error) {
 
 // row runs a query for one row. errNone where there is none.
 func (t *tx) row(query string, args ...any) scanner {
-	st, err := t.w.stmt(query)
+	st, err := t.w.stmt(query) //nolint:sqlclosecheck // kept for the next use
 	if err != nil {
 		return failed{err}
 	}
@@ -59,7 +59,7 @@ func (t *tx) row(query string, args ...any) scanner {
 }
 
 func (t *tx) rows(query string, args ...any) (*sql.Rows, error) {
-	st, err := t.w.stmt(query)
+	st, err := t.w.stmt(query) //nolint:sqlclosecheck // kept for the next use
 	if err != nil {
 		return nil, err
 	}

@@ -15,8 +15,8 @@ import (
 	"storeagent/internal/journal"
 )
 
-// Op is one operation of a document; see the API contract, section 6. Which fields count depends on Op; Validate
-// names the field that is wrong.
+// Op is one operation of a document; see the API contract, section 6. Which fields count depends on Op; Check names
+// the field that is wrong.
 type Op struct {
 	Op        string `json:"op" enum:"text,columns,rule,barcode,qrcode,image,feed,cut,drawer"`
 	Text      string `json:"text,omitempty"`
@@ -150,8 +150,9 @@ type Printer interface {
 	Columns() int
 	// Check says whether the document can be printed on this printer; a *DocumentError names operation and field.
 	Check(doc Document) error
-	// Print prints the document (or raw bytes) and returns the final state: Printed, Sent, Failed or Unknown, with
-	// an error that says why for the last two. It waits while the printer is blocked. Before Sending it may also
-	// return Queued with an error (not reachable, not ready): try again later, nothing was sent.
+	// Print prints the document, then job.Raw as it is, and returns the final state: Printed, Sent, Failed or Unknown,
+	// with an error that says why for the last two. It waits while the printer is blocked. As long as no byte left it
+	// may also return Queued with an error (a *NotReadyError where the reason is known): try again later. Copies and
+	// the mark of a reprint are already in doc and Raw.
 	Print(ctx context.Context, job Job, doc Document, p Progress) (JobState, error)
 }

@@ -183,15 +183,15 @@ func FuzzText(f *testing.F) {
 		table := charmap.CodePage437
 		var back strings.Builder
 		for i := 0; i < len(b); i++ {
-			switch {
-			case b[i] == 0x1B:
+			switch b[i] {
+			case 0x1B:
 				for _, pg := range p.pages {
 					if pg.number == b[i+2] {
 						table = pg.table
 					}
 				}
 				i += 2
-			case b[i] == '\n':
+			case '\n':
 			default:
 				back.WriteRune(table.DecodeByte(b[i]))
 			}

@@ -209,7 +209,7 @@ func TestAwkwardTextsArriveAsTheyAre(t *testing.T) {
 // TestLearnedNamesOutliveARestart also covers a name that changed meanwhile: one attempt is refused before it runs,
 // the next goes as a literal, the next probe learns the new name.
 func TestLearnedNamesOutliveARestart(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "not", "yet")
 	sim := newSim(t, cloudsim.Options{})
 	p := serve(t, sim)
 	first := newClient(t, p, func(c *Config) { c.SchemaDir = dir })

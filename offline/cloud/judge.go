@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"net"
@@ -331,23 +332,43 @@ func faultOf(a answer) *offline.Fault {
 	return f
 }
 
+// brokenFault says in words what judgeBroken judged, with the next step where there is one.
 func brokenFault(a answer) *offline.Fault {
 	if a.status == 0 || isCut(a.broken) {
-		var timeout net.Error
-		switch {
-		case !a.wrote:
-			return &offline.Fault{Code: "unreachable", Message: clean("The cloud could not be reached: "+a.broken.Error(), a.secrets)}
-		case errors.Is(a.broken, context.DeadlineExceeded), errors.As(a.broken, &timeout) && timeout.Timeout():
-			return &offline.Fault{Code: "timeout", Message: "The request left, and no whole answer came in time."}
-		case errors.Is(a.broken, context.Canceled):
-			return &offline.Fault{Code: "interrupted", Message: "The request left, and the agent stopped waiting."}
-		}
-		return &offline.Fault{Code: "connection_lost", Message: clean("The request left, and the connection broke: "+a.broken.Error(), a.secrets)}
+		return lostFault(a)
 	}
-	if a.status != http.StatusOK && a.status != http.StatusCreated {
-		return &offline.Fault{Code: "http_" + strconv.Itoa(a.status), Message: clean("HTTP "+strconv.Itoa(a.status)+" "+http.StatusText(a.status)+": "+a.broken.Error(), a.secrets)}
+	status := "HTTP " + strconv.Itoa(a.status) + " " + http.StatusText(a.status)
+	f := &offline.Fault{Code: "http_" + strconv.Itoa(a.status)}
+	switch {
+	case a.status == http.StatusOK, a.status == http.StatusCreated:
+		f.Code, f.Message = "unreadable_answer", status+": "+a.broken.Error()+"."
+	case a.status >= 300 && a.status < 400:
+		f.Message = status + ": the cloud sends us elsewhere, and the agent does not follow. Check cloud.endpoint."
+	case a.status == http.StatusNotFound, a.status == http.StatusMethodNotAllowed:
+		f.Message = status + ": there is no GraphQL at this address. Check cloud.endpoint."
+	case a.status == http.StatusUnauthorized:
+		f.Message = status + ": the cloud does not take the bearer."
+	default:
+		f.Message = status + ", without a GraphQL answer."
 	}
-	return &offline.Fault{Code: "unreadable_answer", Message: clean("HTTP "+strconv.Itoa(a.status)+": "+a.broken.Error(), a.secrets)}
+	return f
+}
+
+// lostFault is about a request or an answer that broke off.
+func lostFault(a answer) *offline.Fault {
+	var timeout net.Error
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case !a.wrote && errors.As(a.broken, &unknown):
+		return &offline.Fault{Code: "unreachable", Message: "The cloud's certificate is not by a root that this computer trusts. Set cloud.ca_file, or look for what sits between."}
+	case !a.wrote:
+		return &offline.Fault{Code: "unreachable", Message: clean("The cloud could not be reached: "+a.broken.Error(), a.secrets)}
+	case errors.Is(a.broken, context.DeadlineExceeded), errors.As(a.broken, &timeout) && timeout.Timeout():
+		return &offline.Fault{Code: "timeout", Message: "The request left, and no whole answer came in time."}
+	case errors.Is(a.broken, context.Canceled):
+		return &offline.Fault{Code: "interrupted", Message: "The request left, and the agent stopped waiting."}
+	}
+	return &offline.Fault{Code: "connection_lost", Message: clean("The request left, and the connection broke: "+a.broken.Error(), a.secrets)}
 }
 
 // isCut tells an answer that broke off from one that came whole and was not what it should be.

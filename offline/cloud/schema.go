@@ -153,6 +153,9 @@ func (s *schemaStore) learned(schema *Schema) error {
 // writeAtomic leaves either the old file or the new one, whatever happens.
 func writeAtomic(file string, raw []byte) (err error) {
 	dir := filepath.Dir(file)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("write learned schema: %w", err)
+	}
 	tmp, err := os.CreateTemp(dir, ".cloud-schema-*")
 	if err != nil {
 		return fmt.Errorf("write learned schema: %w", err)

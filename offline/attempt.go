@@ -25,6 +25,9 @@ func (f *Forwarder) attempt(r *run, op Operation) {
 		return
 	}
 	v := f.cfg.Cloud.Send(r.send, op)
+	if v.Class == ClassDoubt && v.Fault == nil {
+		v.Fault = &Fault{Code: "no_answer", Message: "It was sent, and no answer came that can be trusted."}
+	}
 	now = time.Now()
 	f.learn(r.commit, now, op, v)
 	if f.finish(r.commit, op, f.result(op, v, now)) && v.Class == ClassDoubt {

@@ -76,7 +76,7 @@ func (d *Desk) Accept(ctx context.Context, body json.RawMessage, by journal.Acto
 	}
 	d.cfg.Log.DebugContext(ctx, "sale accepted", "sale", rec.ID, "transaction", rec.TransactionID, "kind", rec.Kind)
 	d.f.refresh(context.WithoutCancel(ctx))
-	if first {
+	if first { // of its stream
 		d.f.accepted(a.Operations[0].ID)
 	}
 	d.f.Wake()

@@ -150,7 +150,7 @@ func (f *Forwarder) SignedIn() {
 	f.Wake()
 }
 
-// accepted puts a fresh operation that is the first of its stream ahead of the backlog. While the way is closed all
+// accepted puts a fresh operation, the first of its stream and depending on none, ahead of the backlog. While the way is closed all
 // that comes is backlog.
 func (f *Forwarder) accepted(id string) {
 	const atMost = 64 // a burst beyond that waits its turn
@@ -323,7 +323,7 @@ func (f *Forwarder) dispatch(ctx context.Context, r *run) (time.Duration, error)
 	for _, op := range ops {
 		started, wait := f.start(now, op)
 		if wait > 0 {
-			return f.next(wait), nil
+			return wait, nil
 		}
 		if started {
 			r.wg.Go(func() { f.attempt(r, op) })
@@ -366,6 +366,7 @@ func (f *Forwarder) start(now time.Time, op Operation) (started bool, wait time.
 		return false, 0
 	}
 	if wait := f.pace.wait(now); wait > 0 {
+		f.nextAt = now.Add(wait)
 		return false, wait
 	}
 	if !f.pace.take(now) {

@@ -17,6 +17,9 @@ type Problem struct {
 	Hint     string `json:"hint"`
 }
 
+// lateAfter is how old a queued operation may be before a person hears of it.
+const lateAfter = 15 * time.Minute
+
 // refresh reads the counts and wakes those who wait for a change. The store keeps them in memory.
 func (f *Forwarder) refresh(ctx context.Context) {
 	c, err := f.cfg.Store.Counts(ctx)
@@ -94,6 +97,10 @@ func (f *Forwarder) Problems() []Problem {
 		"Run: storeagent sign-in")
 	add(conn == Offline && f.running, "cloud_offline", "warning", "The cloud does not answer; sales are kept and sent later.",
 		"Check the network cable and the internet line of the store; "+lastHint(f.lastErr))
+	oldest := f.counts.OldestQueuedAt
+	add(conn == Online && !oldest.IsZero() && time.Since(oldest) > lateAfter, "queue_late", "warning",
+		fmt.Sprintf("The oldest unsent operation is from %s although the cloud answers.", oldest.Format(time.RFC3339)),
+		"Run: storeagent queue list --state queued, and look at its error.")
 	parked := f.counts.ByState[Parked]
 	add(parked > 0, "operations_parked", "warning", fmt.Sprintf("%d operations wait for a person's decision.", parked),
 		"Run: storeagent queue list --state parked, then look each up in the admin console and resend, settle or discard it.")

@@ -30,7 +30,7 @@ type FieldError struct {
 }
 
 // FieldErrors refuses a posted sale with everything that is wrong with it. It never holds the offending values.
-type FieldErrors struct {
+type FieldErrors struct { //nolint:errname // it is many errors in one
 	List []FieldError
 }
 

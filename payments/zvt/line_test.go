@@ -1,0 +1,381 @@
+package zvt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"storeagent/devices"
+	"storeagent/devices/port"
+	"storeagent/payments"
+)
+
+// peer is the far end of a line, written out byte by byte.
+type peer struct {
+	t    *testing.T
+	conn net.Conn
+}
+
+func (p peer) put(parts ...[]byte) {
+	for _, b := range parts {
+		if _, err := p.conn.Write(b); err != nil {
+			p.t.Errorf("peer writes %X: %v", b, err)
+		}
+	}
+}
+
+func (p peer) want(what ...byte) {
+	got := make([]byte, len(what))
+	if _, err := io.ReadFull(p.conn, got); err != nil || !bytes.Equal(got, what) {
+		p.t.Errorf("peer got %X, want %X (%v)", got, what, err)
+	}
+}
+
+func (p peer) frame(text string) { p.put(frame(unhex(p.t, text))) }
+
+func (p peer) wantFrame(text string) { p.want(frame(unhex(p.t, text))...) }
+
+// overPipe runs ours against theirs in a bubble.
+func overPipe(t *testing.T, theirs func(peer), ours func(ctx context.Context, u *pump)) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		u := startPump(a)
+		done := make(chan struct{})
+		go func() { defer close(done); theirs(peer{t, b}) }()
+		ours(t.Context(), u)
+		<-done
+		u.stop()
+		_ = b.Close()
+	})
+}
+
+func after(d time.Duration) { <-time.After(d) }
+
+func TestSerialSend(t *testing.T) {
+	const pay = "060100"
+	for _, c := range []struct {
+		name   string
+		peer   func(p peer)
+		copies int
+		err    error
+	}{
+		{"taken", func(p peer) { p.wantFrame(pay); p.put([]byte{ack}) }, 1, nil},
+		{"NAK twice", func(p peer) {
+			p.wantFrame(pay)
+			p.put([]byte{nak})
+			p.wantFrame(pay)
+			p.put([]byte{nak})
+			p.wantFrame(pay)
+			p.put([]byte{ack})
+		}, 3, nil},
+		{"NAK for ever", func(p peer) {
+			for range 3 {
+				p.wantFrame(pay)
+				p.put([]byte{nak})
+			}
+		}, 3, errNoAck},
+		{"silence", func(p peer) {
+			for range 3 {
+				p.wantFrame(pay)
+			}
+		}, 3, errNoAck},
+		{"noise before ACK", func(p peer) { p.wantFrame(pay); p.put([]byte{'x', 0x10, 'y'}, []byte{ack}) }, 1, nil},
+		{"answer instead of ACK", func(p peer) { p.wantFrame(pay); p.frame("800000"); p.want(ack) }, 1, nil},
+		{"crossing message before ACK", func(p peer) {
+			p.wantFrame(pay)
+			p.frame("04ff0117")
+			p.want(ack)
+			p.put([]byte{ack})
+		}, 1, nil},
+		{"broken frame before ACK", func(p peer) {
+			p.wantFrame(pay)
+			p.put([]byte{dle, stx, 1, 2, dle, etx, 0, 0})
+			p.want(nak)
+			p.put([]byte{ack})
+		}, 1, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			overPipe(t, c.peer, func(ctx context.Context, u *pump) {
+				l := &serialLine{pump: u, answered: true}
+				copies, err := l.send(ctx, apdu{cmd: cmdPay})
+				if copies != c.copies || !errors.Is(err, c.err) {
+					t.Errorf("%d copies, %v", copies, err)
+				}
+			})
+		})
+	}
+}
+
+func TestSerialReceive(t *testing.T) {
+	const line = "06d10140"
+	overPipe(t, func(p peer) {
+		p.frame(line)
+		p.want(ack)
+		p.frame(line) // our ACK got lost on the way, and we are slow
+		p.wantFrame("800000")
+		p.want(ack)
+		p.frame(line) // once more, instead of the ACK
+		p.want(ack)
+		p.put([]byte{ack})
+		p.frame(line) // the next empty line
+		p.want(ack)
+		p.put(frame(unhex(t, "060f00"))[:5])
+		p.want(nak) // T1
+		p.frame("060f00")
+		p.want(ack)
+	}, func(ctx context.Context, u *pump) {
+		l := &serialLine{pump: u, answered: true}
+		next := func(cmd uint16) {
+			if a, err := l.next(ctx, time.Time{}, nil); err != nil || a.cmd != cmd {
+				t.Errorf("%s, %v, want %04X", a, err, cmd)
+			}
+		}
+		next(msgPrintLine)
+		after(time.Second)
+		if copies, err := l.send(ctx, answerOK()); copies != 1 || err != nil {
+			t.Errorf("%d copies, %v", copies, err)
+		}
+		next(msgPrintLine)
+		next(msgCompletion)
+		if _, err := l.next(ctx, time.Now().Add(time.Second), nil); !errors.Is(err, errSilent) {
+			t.Errorf("at the end: %v", err)
+		}
+	})
+}
+
+func TestTCPReceivesAnyPieces(t *testing.T) {
+	all := unhex(t, "800000 04ff0117 060f00")
+	for size := 1; size <= len(all); size++ {
+		overPipe(t, func(p peer) {
+			for b := all; len(b) > 0; {
+				n := min(size, len(b))
+				p.put(b[:n])
+				b = b[n:]
+			}
+		}, func(ctx context.Context, u *pump) {
+			l := &tcpLine{pump: u}
+			for _, want := range []uint16{0x8000, msgIntermediate, msgCompletion} {
+				if a, err := l.next(ctx, time.Time{}, nil); err != nil || a.cmd != want {
+					t.Errorf("pieces of %d: %s, %v, want %04X", size, a, err, want)
+				}
+			}
+		})
+	}
+}
+
+// events accepts everything and counts.
+type events struct {
+	told    []payments.Outcome
+	prompts []payments.Prompt
+}
+
+func (e *events) Sending(payments.Baseline) error        { return nil }
+func (e *events) Prompt(p payments.Prompt)               { e.prompts = append(e.prompts, p) }
+func (e *events) CommitOutcome(o payments.Outcome) error { e.told = append(e.told, o); return nil }
+func (e *events) CommitReceipt(payments.Receipt) error   { return nil }
+
+// dialogue registers, answers the question for the last payment with "nothing known", and then lets peer go on where
+// the money command must come.
+func dialogue(t *testing.T, serial bool, far func(p peer), check func(e *events, err error)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer func() { _ = theirs.Close() }()
+		first := true
+		term, err := New(Config{
+			Name: "front", Serial: serial, Options: Options{Password: "123456", TimeoutS: 900},
+			Open: func(context.Context) (port.Port, error) {
+				if !first {
+					return nil, errors.New("no second line")
+				}
+				first = false
+				return ours, nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = term.Run(ctx) }()
+		defer func() { cancel(); <-ended }()
+		p := peer{t, theirs}
+		if serial {
+			p.wantFrame("06000412345638")
+			p.put([]byte{ack})
+			for _, m := range []string{"800000", "060f00"} {
+				p.frame(m)
+				p.want(ack)
+			}
+			p.wantFrame("800000")
+			p.put([]byte{ack})
+		} else {
+			p.want(unhex(t, "06000412345638")...)
+			p.put(unhex(t, "800000060f00"))
+			p.want(0x80, 0, 0)
+		}
+		synctest.Wait()
+		if term.Info().State != devices.Ready {
+			t.Fatalf("%+v", term.Info())
+		}
+		through := make(chan struct{})
+		go func() {
+			defer close(through)
+			if serial {
+				p.wantFrame("0620051234560303")
+				p.put([]byte{ack})
+				p.frame("848300")
+				p.want(ack)
+			} else {
+				p.want(unhex(t, "0620051234560303")...)
+				p.put(unhex(t, "848300"))
+			}
+			far(p)
+		}()
+		var e events
+		a := eur(t, "10.16")
+		err = term.Do(ctx, payments.Txn{PaymentID: "p", Type: payments.Sale, Amount: a}, &e)
+		<-through
+		check(&e, err)
+	})
+}
+
+const pay1016 = "06010a04000000001016490978"
+
+func TestTimeLimits(t *testing.T) {
+	const result = "040f09270004000000001016"
+	for _, c := range []struct {
+		name     string
+		far      func(p peer)
+		approved bool
+	}{
+		{"no answer in T3", func(p peer) { p.want(unhex(p.t, pay1016)...) }, false},
+		{"nothing in T4", func(p peer) { p.want(unhex(p.t, pay1016)...); p.put(unhex(p.t, "800000")) }, false},
+		{"04 FF begins T4 anew", func(p peer) {
+			p.want(unhex(p.t, pay1016)...)
+			p.put(unhex(p.t, "800000"))
+			for range 3 {
+				after(170 * time.Second)
+				p.put(unhex(p.t, "04ff0117"))
+				p.want(0x80, 0, 0)
+			}
+			p.finish(result)
+		}, true},
+		{"04 FF brings a longer T4", func(p peer) {
+			p.want(unhex(p.t, pay1016)...)
+			p.put(unhex(p.t, "80000004ff020A10"))
+			p.want(0x80, 0, 0)
+			after(9 * time.Minute)
+			p.finish(result)
+		}, true},
+		{"result before the command was taken is not ours", func(p peer) {
+			p.want(unhex(p.t, pay1016)...)
+			p.put(unhex(p.t, result))
+			p.want(0x84, codeImpossible, 0)
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dialogue(t, false, c.far, func(e *events, err error) {
+				switch {
+				case c.approved && (err != nil || len(e.told) != 1):
+					t.Errorf("%v, %+v", err, e.told)
+				case !c.approved && (err == nil || errors.Is(err, payments.ErrNotSent) || len(e.told) != 0):
+					t.Errorf("%v, %+v", err, e.told)
+				}
+			})
+		})
+	}
+}
+
+// finish sends the result and the completion.
+func (p peer) finish(result string) {
+	p.put(unhex(p.t, result))
+	p.want(0x80, 0, 0)
+	p.put(unhex(p.t, "060f00"))
+	p.want(0x80, 0, 0)
+}
+
+// A refusal proves that nothing began only where the command went out once.
+func TestRefusalAfterRepeatIsNoProof(t *testing.T) {
+	for _, repeat := range []bool{false, true} {
+		dialogue(t, true, func(p peer) {
+			p.wantFrame(pay1016)
+			if repeat {
+				p.put([]byte{nak})
+				p.wantFrame(pay1016)
+			}
+			p.put([]byte{ack})
+			p.frame("849c00")
+			p.want(ack)
+		}, func(_ *events, err error) {
+			if err == nil || errors.Is(err, payments.ErrNotSent) == repeat {
+				t.Errorf("repeated %v: %v", repeat, err)
+			}
+		})
+	}
+}
+
+func TestOwnTextOfPrompts(t *testing.T) {
+	dialogue(t, false, func(p peer) {
+		p.want(unhex(t, pay1016)...)
+		p.put(unhex(t, "800000 04ff0b 0A 00 06 07 24 05 07 03 41 42 43"))
+		p.want(0x80, 0, 0)
+		p.finish("040f09270004000000001016")
+	}, func(e *events, err error) {
+		if err != nil || len(e.prompts) != 1 || e.prompts[0] != (payments.Prompt{Code: "insert_card", Text: "ABC"}) {
+			t.Errorf("%v %+v", err, e.prompts)
+		}
+	})
+}
+
+// An approval after another end stays on record, so that it is asked about.
+func TestContradictions(t *testing.T) {
+	const yes, no = "040f09270004000000001016", "040f022705"
+	for _, c := range [][2]string{{yes, no}, {no, yes}} {
+		dialogue(t, false, func(p peer) {
+			p.want(unhex(t, pay1016)...)
+			p.put(unhex(t, "800000"))
+			p.put(unhex(t, c[0]))
+			p.want(0x80, 0, 0)
+			p.finish(c[1])
+		}, func(e *events, err error) {
+			if err == nil || errors.Is(err, payments.ErrNotSent) || e.told[len(e.told)-1].State != payments.Approved {
+				t.Errorf("%v %+v", err, e.told)
+			}
+		})
+	}
+}
+
+// What a terminal sends while nothing runs is answered and changes nothing.
+func TestUnasked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		term, err := New(Config{Name: "front", Options: Options{Password: "123456"}, Open: func(context.Context) (port.Port, error) { return ours, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = term.Run(ctx) }()
+		p := peer{t, theirs}
+		p.want(unhex(t, "06000412345638")...)
+		p.put(unhex(t, "800000060f00"))
+		p.want(0x80, 0, 0)
+		for _, c := range []struct{ in, out string }{
+			{"040f09270004000000001016", "848300"}, // nobody can commit it
+			{"040108aa2611210c101010", "800000"},
+			{"04ff0117", "800000"}, {"060f00", "800000"}, {"061e016c", "800000"}, {"06d10140", "84cc00"}, {"0a0b00", "848300"},
+		} {
+			p.put(unhex(t, c.in))
+			p.want(unhex(t, c.out)...)
+		}
+		cancel()
+		<-ended
+		_ = theirs.Close()
+	})
+}

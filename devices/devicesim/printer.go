@@ -1,6 +1,7 @@
 package devicesim
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"image"
@@ -26,6 +27,7 @@ type PrinterOptions struct {
 	Serial    string // answer to GS I 68
 	ProcessID bool   // answers GS ( H function 48
 	NoConfirm bool   // answers status, but not GS r, as some clones do
+	NoASB     bool   // knows no unasked status (GS a), as some clones do
 	Silent    bool   // answers nothing at all
 	Buffer    int    // bytes it takes while it can't print, 4096 where 0; then it reads no more but real-time commands
 	OnPaper   func(text string)
@@ -148,8 +150,15 @@ func (p *Printer) receive(b []byte) []byte {
 	case b[1] == eot && b[2] >= 1 && b[2] <= 4:
 		p.statusByte(b[2])
 		return nil
-	case b[1] == dc4 && (len(b) < 5):
+	case b[1] == dc4 && len(b) < 5:
 		return b
+	case b[1] == dc4 && b[2] == 8 && len(b) < 10:
+		return b
+	case bytes.Equal(b, []byte{dle, dc4, 8, 1, 3, 20, 1, 6, 2, 8}): // clear the buffers
+		p.buffer, p.line, p.used, p.raster = nil, nil, 0, nil
+		p.reset()
+		p.say(0x37, 0x25, 0)
+		return nil
 	case b[1] == dc4 && b[2] == 1 && b[3] <= 1:
 		p.pulse(b[3])
 		return nil
@@ -358,7 +367,7 @@ func (p *Printer) autoStatus(always bool) {
 	set(p.fault, 1, 0x08)
 	set(p.paper != PaperOK, 2, 0x03)
 	set(p.paper == PaperOut, 2, 0x0C)
-	if p.asb != 0 && (always || s != p.last) {
+	if p.asb != 0 && !p.o.NoASB && (always || s != p.last) {
 		p.say(s[:]...)
 	}
 	p.last = s

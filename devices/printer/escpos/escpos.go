@@ -54,6 +54,8 @@ type Printer struct {
 
 	// answers is set for good once the printer has answered anything: its later silence is a fault, not its nature.
 	answers atomic.Bool
+	// half is set when a job was lost in its middle: the printer may wait for the rest of a command.
+	half atomic.Bool
 }
 
 var _ printer.Printer = (*Printer)(nil)

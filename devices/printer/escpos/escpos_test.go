@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -275,3 +276,74 @@ type tell chan printer.Reason
 
 func (tell) Sending() error             { return nil }
 func (t tell) Blocked(r printer.Reason) { t <- r }
+
+// TestHalfACommand: a job is lost in the middle of an image; the next one must not be taken for the rest of it.
+func TestHalfACommand(t *testing.T) {
+	img := image.NewGray(image.Rect(0, 0, 400, 1000))
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p, sim, c := join(t, devicesim.PrinterOptions{ProcessID: true}, escpos.Options{})
+		printed(t, sim, p, printer.Document{{Op: "text", Text: "first"}})
+		sim.RunOutAfter(1)
+		told, got := make(tell, 10), make(chan printer.JobState, 1)
+		go func() {
+			s, _ := p.Print(t.Context(), printer.Job{Seq: 8}, printer.Document{{Op: "text", Text: "lost"}, {Op: "image", PNG: b.Bytes()}}, told)
+			got <- s
+		}()
+		if r := <-told; r != printer.PaperOut {
+			t.Fatalf("blocked for %q", r)
+		}
+		c.unplug()
+		if s := <-got; s != printer.Unknown {
+			t.Fatalf("state %s", s)
+		}
+		c.plug()
+		sim.SetPaper(devicesim.PaperOK)
+		for p.Info().State == devices.Offline {
+			<-time.After(100 * time.Millisecond)
+			synctest.Wait()
+		}
+		printed(t, sim, p, printer.Document{{Op: "text", Text: "next"}})
+		if got := sim.Paper(); got != "first\nlost\nnext\n" {
+			t.Fatalf("paper %q", got)
+		}
+	})
+}
+
+// TestWithoutUnaskedStatus: a printer that only speaks when asked is asked while a job waits for its end, and what it
+// does not take is not sent twice.
+func TestWithoutUnaskedStatus(t *testing.T) {
+	for name, lines := range map[string]int{"small": 5, "larger than the buffer": 1000} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, sim, _ := join(t, devicesim.PrinterOptions{NoASB: true}, escpos.Options{Profile: "generic-80mm"})
+				printed(t, sim, p, printer.Document{{Op: "text", Text: "first"}})
+				sim.RunOutAfter(2)
+				var doc printer.Document
+				want := "first\n"
+				for i := range lines {
+					line := fmt.Sprintf("line %d of the job", i)
+					doc, want = append(doc, printer.Op{Op: "text", Text: line}), want+line+"\n"
+				}
+				told, got := make(tell, 10), make(chan printer.JobState, 1)
+				go func() {
+					s, _ := p.Print(t.Context(), printer.Job{Seq: 9}, doc, told)
+					got <- s
+				}()
+				if r := <-told; r != printer.PaperOut && r != printer.OfflineState {
+					t.Fatalf("blocked for %q", r)
+				}
+				sim.SetPaper(devicesim.PaperOK)
+				if s := <-got; s != printer.Printed {
+					t.Fatalf("state %s", s)
+				}
+				if sim.Paper() != want {
+					t.Fatalf("paper %q", sim.Paper())
+				}
+			})
+		})
+	}
+}

@@ -147,6 +147,7 @@ func (j *job) lost(err error) result {
 	if !j.begun {
 		return result{printer.Queued, notReady(printer.OfflineState, err.Error())}
 	}
+	j.s.p.half.Store(true)
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("the program ended while this was printing")
 	}

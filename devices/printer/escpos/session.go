@@ -224,6 +224,11 @@ func (s *session) connect(ctx context.Context) error {
 // greet turns on unasked status and asks who the printer is.
 func (s *session) greet(ctx context.Context) error {
 	s.oneWay = false
+	if s.p.profile.processID && s.p.half.Swap(false) {
+		if err := s.clear(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.send(ctx, []byte{gs, 'a', 0xFF}); err != nil {
 		return err
 	}
@@ -231,6 +236,17 @@ func (s *session) greet(ctx context.Context) error {
 		return err
 	}
 	return s.identify(ctx)
+}
+
+// clear empties the printer's buffers in real time (DLE DC4, function 8, answered by '7', '%'), so that what is left
+// of a lost job does not swallow the beginning of the next one. Only Epson's own printers know it.
+func (s *session) clear(ctx context.Context) error {
+	s.expect()
+	if err := s.send(ctx, []byte{0x10, 0x14, 8, 1, 3, 20, 1, 6, 2, 8}); err != nil {
+		return err
+	}
+	_, err := s.until(ctx, replyLimit, func() bool { return slices.Contains(s.blocks, "7%") })
+	return err
 }
 
 // identify asks for model and serial number, and how the printer confirms a job. These questions are answered in the

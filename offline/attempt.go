@@ -65,20 +65,6 @@ func (f *Forwarder) notBegun(r *run, op Operation, err error) {
 	}
 }
 
-// classWords are the attempt log's words.
-var classWords = [...]string{
-	ClassDoubt: "doubt", ClassDelivered: "delivered", ClassNotExecuted: "not_executed", ClassSignedOut: "signed_out",
-	ClassBlocked: "blocked", ClassRejected: "rejected", ClassUnsupported: "unsupported",
-}
-
-// String is the word of the attempt log.
-func (c Class) String() string {
-	if c < 0 || int(c) >= len(classWords) {
-		return classWords[ClassDoubt]
-	}
-	return classWords[c]
-}
-
 // result is what a verdict makes of an operation. What is not listed is in doubt.
 func (f *Forwarder) result(op Operation, v Verdict, now time.Time) Result {
 	r := Result{State: InDoubt, Error: v.Fault, HTTPStatus: v.HTTPStatus, Class: v.Class.String(), FinishedAt: now}

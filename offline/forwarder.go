@@ -71,7 +71,6 @@ type Forwarder struct {
 	zero string // no money in the store's currency
 
 	mu       sync.Mutex
-	running  bool
 	paused   bool
 	way      way
 	pace     *pacer
@@ -222,7 +221,7 @@ func (f *Forwarder) begin(ctx context.Context) error {
 		return err
 	}
 	f.mu.Lock()
-	f.running, f.paused, f.stops = true, value == "true", stops
+	f.paused, f.stops = value == "true", stops
 	f.way, f.unsure, f.wideAt = way{}, true, time.Time{}
 	f.mu.Unlock()
 	f.refresh(ctx)
@@ -237,9 +236,6 @@ func (f *Forwarder) end(r *run) {
 	given.Stop()
 	r.stopSend()
 	r.stopCommit()
-	f.mu.Lock()
-	f.running = false
-	f.mu.Unlock()
 }
 
 func (f *Forwarder) resends() bool { return f.cfg.UnknownOutcome == ResendUnknown }

@@ -95,7 +95,7 @@ func (f *Forwarder) Problems() []Problem {
 		"Resume it in the console when the reason is gone.")
 	add(conn == SignedOut, "cloud_signed_out", "error", "The cloud wants a sign-in; sales are kept and not sent.",
 		"Run: storeagent sign-in")
-	add(conn == Offline && f.running, "cloud_offline", "warning", "The cloud does not answer; sales are kept and sent later.",
+	add(conn == Offline && f.way.outage, "cloud_offline", "warning", "The cloud does not answer; sales are kept and sent later.",
 		"Check the network cable and the internet line of the store; "+lastHint(f.lastErr))
 	oldest := f.counts.OldestQueuedAt
 	add(conn == Online && !oldest.IsZero() && time.Since(oldest) > lateAfter, "queue_late", "warning",
@@ -104,7 +104,11 @@ func (f *Forwarder) Problems() []Problem {
 	parked := f.counts.ByState[Parked]
 	add(parked > 0, "operations_parked", "warning", fmt.Sprintf("%d operations wait for a person's decision.", parked),
 		"Run: storeagent queue list --state parked, then look each up in the admin console and resend, settle or discard it.")
-	for t, s := range f.stops {
+	for _, t := range []OpType{Purchase, GiftcardTrans, GiftcardCapture} {
+		s := f.stops[t]
+		if s == nil {
+			continue
+		}
 		if s.blocked {
 			add(true, "permission_missing", "error", fmt.Sprintf("The cloud account may not do %s.", t),
 				"Give the account's role the permission at the cloud ("+permission(t)+"); sending goes on by itself.")

@@ -100,6 +100,20 @@ const (
 	ClassUnsupported              // the tenant has no such operation: the kind is paused
 )
 
+// classWords are the attempt log's words.
+var classWords = [...]string{
+	ClassDoubt: "doubt", ClassDelivered: "delivered", ClassNotExecuted: "not_executed", ClassSignedOut: "signed_out",
+	ClassBlocked: "blocked", ClassRejected: "rejected", ClassUnsupported: "unsupported",
+}
+
+// String is the word of the attempt log.
+func (c Class) String() string {
+	if c < 0 || int(c) >= len(classWords) {
+		return classWords[ClassDoubt]
+	}
+	return classWords[c]
+}
+
 // Verdict is a classified answer.
 type Verdict struct {
 	Class      Class

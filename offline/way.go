@@ -10,7 +10,7 @@ import (
 const (
 	openFor      = time.Minute      // how long one success vouches for the way
 	probeTimeout = 30 * time.Second // a cloud that takes longer is away
-	maxProbeWait = 30 * time.Second // between probes of a cloud that is away: they are cheap
+	maxProbeWait = 15 * time.Second // between probes of a cloud that is away: they are cheap, and it is found soon
 )
 
 // way is what is known about the way to the cloud. The forwarder's lock guards it.

@@ -167,9 +167,9 @@ func (l *Link) Serve(ctx context.Context, session func(ctx context.Context, p po
 	for {
 		began := time.Now()
 		opened, err := l.attempt(ctx, session)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil { // the way to end, whatever the session said
 			l.SetState(Offline, Status{})
-			return nil
+			return nil //nolint:nilerr // err is the closed port
 		}
 		if !opened && port.KindOf(err) == port.BadAddress {
 			l.failed(ctx, Error, err)

@@ -23,7 +23,8 @@ func OpenFile(_ context.Context, a Address) (Port, error) {
 		_ = f.Close()
 		return nil, OpenError(a.String(), a.Target, err)
 	}
-	if info.Mode().IsRegular() || f.SetReadDeadline(time.Time{}) != nil { // a node that cannot wait cannot answer
+	canWait := f.SetReadDeadline(time.Time{}) == nil
+	if info.Mode().IsRegular() || !canWait { // what cannot wait cannot answer
 		near, far := net.Pipe()
 		return &sink{Conn: near, far: far, file: f, address: a.String()}, nil
 	}

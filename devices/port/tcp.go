@@ -53,7 +53,7 @@ func (p *tcpPort) Write(b []byte) (int, error) {
 
 // gone marks everything but a deadline and our own Close as the far side's doing: a reset, a dead route, keep-alive.
 func (p *tcpPort) gone(op string, err error) error {
-	if err == nil || err == io.EOF || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return &Error{Op: op, Address: p.address, Kind: Unplugged, Hint: "check the network cable and the power of the device", Err: err}

@@ -181,6 +181,50 @@ func TestLostScans(t *testing.T) {
 	})
 }
 
+// Whichever operation fails first, the scanner comes back and reads on.
+func TestComesBackFromAnyFault(t *testing.T) {
+	for nth := 1; nth <= 4; nth++ {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			hear := newSink()
+			pipes, fars := porttest.Opener(t)
+			opens := 0
+			open := func(ctx context.Context) (port.Port, error) {
+				if opens++; opens == 1 && nth == 4 {
+					return nil, errors.New("no such port")
+				}
+				p, err := pipes(ctx)
+				if err == nil && opens == 1 {
+					p = porttest.Faulty(p, porttest.Faults{FailRead: nth, ShortReads: true})
+				}
+				return p, err
+			}
+			s, err := New(Config{Name: "till", Open: open, Sink: hear})
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error)
+			go func() { done <- s.Run(ctx) }()
+			if nth < 4 {
+				far := <-fars
+				_ = far.SetWriteDeadline(time.Now().Add(time.Millisecond)) // nobody reads on behind the fault
+				_, _ = far.Write([]byte("abcd\r"))
+			}
+			far := <-fars
+			if _, err := far.Write([]byte("next\r")); err != nil {
+				t.Error(err)
+			}
+			if got := <-hear.scans; string(got.Data) != "next" {
+				t.Errorf("fault at %d: %q", nth, got.Data)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestUnplugDropsPartial(t *testing.T) {
 	run(t, Options{}, func(l *lab) {
 		l.send(t, "123")

@@ -37,11 +37,10 @@ func splitAIM(code []byte) (aim string, data []byte) {
 // symbologyOf gives the word of an AIM identifier, unknown where the contract has none for it, and "" for what is no
 // identifier (ISO/IEC 15424, table of code characters).
 func symbologyOf(aim string) string {
-	modifier := aim[2]
-	if !('0' <= modifier && modifier <= '9' || 'A' <= modifier && modifier <= 'Z' || 'a' <= modifier && modifier <= 'z') {
+	if modifier := aim[2]; !letter(modifier) && (modifier < '0' || modifier > '9') {
 		return ""
 	}
-	switch aim[1] {
+	switch modifier := aim[2]; aim[1] {
 	case 'E':
 		switch modifier {
 		case '4':
@@ -82,11 +81,13 @@ func symbologyOf(aim string) string {
 	case 'z':
 		return aztec
 	}
-	if 'A' <= aim[1] && aim[1] <= 'Z' || 'a' <= aim[1] && aim[1] <= 'z' {
+	if letter(aim[1]) {
 		return unknown
 	}
 	return ""
 }
+
+func letter(c byte) bool { return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' }
 
 // identify gives the symbology word and the GTIN in its 14 digit form, "" where there is none.
 func identify(aim string, data []byte) (symbology, gtin string) {

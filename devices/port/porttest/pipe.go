@@ -42,7 +42,7 @@ func Opener(t testing.TB) (port.OpenFunc, <-chan port.Port) {
 	}, fars
 }
 
-// Op is one step of a recorded conversation, as the driver sees it.
+// Op is one step of a recorded conversation, as the driver sees it. Where both are set, Write comes first.
 type Op struct {
 	Write []byte // the driver writes exactly this, in any number of pieces
 	Read  []byte // the driver reads this, in any number of pieces
@@ -140,8 +140,8 @@ func (p *Playback) Read(b []byte) (int, error) {
 		case op != nil && op.Err != nil:
 			p.step++
 			return 0, op.Err
-		case op != nil && op.Read != nil:
-			n := copy(b, op.Read[p.done:])
+		case op != nil && len(op.Read) > 0 && p.done >= len(op.Write):
+			n := copy(b, op.Read[p.done-len(op.Write):])
 			p.done += n
 			p.now()
 			return n, nil
@@ -240,7 +240,7 @@ func (f *faulty) fault(op string, count *int, nth int) (budget int, err error) {
 	unplugged := &port.Error{Op: op, Address: "faulty", Kind: port.Unplugged, Err: errors.New("injected fault")}
 	if f.f.CutAfter > 0 {
 		if budget = f.f.CutAfter - f.bytes; budget <= 0 {
-			_ = f.Port.Close()
+			_ = f.Close()
 			return 0, unplugged
 		}
 	}
@@ -281,7 +281,7 @@ func (f *faulty) Write(b []byte) (int, error) {
 	n, err := f.Port.Write(b)
 	f.passed(n)
 	if err == nil && n < whole {
-		_ = f.Port.Close()
+		_ = f.Close()
 		err = &port.Error{Op: "write", Address: "faulty", Kind: port.Unplugged, Err: io.ErrShortWrite}
 	}
 	return n, err

@@ -69,6 +69,10 @@ func TestPlayCatches(t *testing.T) {
 	if p.Close() == nil {
 		t.Error("Close is content although steps remain")
 	}
+	p = Play([]Op{{Write: []byte("hello"), Read: []byte("hi there")}, {Write: []byte("bye")}})
+	if err := errors.Join(driver(p), p.Close()); err != nil {
+		t.Error(err)
+	}
 	p = Play(nil)
 	if _, err := io.WriteString(p, "x"); err == nil {
 		t.Error("wrote behind the end")

@@ -46,7 +46,7 @@ type line struct {
 	flow    port.Flow
 	release func(stuck bool) // false: the node is free again
 
-	reading sync.Mutex // held around every use of raw by Read
+	inUse   sync.RWMutex // read-locked around every use of the descriptor but the writer's; Close takes the lock
 	chunks  chan []byte
 	results chan result
 	writer  sync.Once
@@ -123,8 +123,8 @@ func (l *line) Read(b []byte) (int, error) {
 }
 
 func (l *line) readSlice(b []byte) (int, error) {
-	l.reading.Lock()
-	defer l.reading.Unlock()
+	l.inUse.RLock()
+	defer l.inUse.RUnlock()
 	l.mu.Lock()
 	err, wait, by := l.dead(), readSlice, l.readBy
 	l.mu.Unlock()
@@ -236,8 +236,8 @@ func (l *line) mayWrite(limit time.Time) error {
 
 // lineUp reports whether the modem line of our flow control says go. A port without modem lines cannot say stop.
 func (l *line) lineUp() bool {
-	l.reading.Lock() // keeps Close from closing the descriptor under us
-	defer l.reading.Unlock()
+	l.inUse.RLock()
+	defer l.inUse.RUnlock()
 	l.mu.Lock()
 	err := l.dead()
 	l.mu.Unlock()
@@ -351,8 +351,8 @@ func (l *line) shut(why error) {
 		defer close(l.released)
 		l.writer.Do(func() { close(l.ended) }) // never written: no goroutine to wait for
 		l.freeWriter()
-		l.reading.Lock()
-		defer l.reading.Unlock()
+		l.inUse.Lock()
+		defer l.inUse.Unlock()
 		_ = l.raw.Close() // nobody could act on it
 		select {
 		case <-l.ended:

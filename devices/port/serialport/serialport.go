@@ -49,10 +49,12 @@ func (s *Ports) Open(ctx context.Context, a port.Address) (port.Port, error) {
 		if err != nil {
 			return nil, port.OpenError(address, path, err)
 		}
-		if path, err = resolve(found, vid, pid, number); err != nil {
-			err.(*port.Error).Address = address
-			return nil, err
+		name, refusal := resolve(found, vid, pid, number)
+		if refusal != nil {
+			refusal.Address = address
+			return nil, refusal
 		}
+		path = name
 	}
 	node := path
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
@@ -162,8 +164,8 @@ func List() ([]Found, error) {
 	return found, nil
 }
 
-// resolve finds the one port of a USB id; errors are *port.Error without an address.
-func resolve(found []Found, vid, pid, number string) (string, error) {
+// resolve finds the one port of a USB id; an error comes without an address.
+func resolve(found []Found, vid, pid, number string) (string, *port.Error) {
 	var names, others []string
 	for _, f := range found {
 		switch {

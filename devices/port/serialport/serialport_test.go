@@ -244,6 +244,24 @@ func TestModemLinesMissing(t *testing.T) {
 	}
 }
 
+// A Read that waits must not slow down a writer that looks at the modem lines before each chunk.
+func TestFlowControlWhileReading(t *testing.T) {
+	p, pty, _, _ := open(t, "?flow=rtscts")
+	reader := make(chan error, 1)
+	go func() { _, err := p.Read(make([]byte, 1)); reader <- err }()
+	const size = 100 * chunk
+	got := make(chan error, 1)
+	go func() { _, err := io.ReadFull(pty, make([]byte, size)); got <- err }()
+	_ = p.SetWriteDeadline(time.Now().Add(size / chunk * readSlice / 3))
+	if n, err := p.Write(make([]byte, size)); err != nil {
+		t.Errorf("%d of %d bytes, %v", n, size, err)
+	}
+	_ = p.Close()
+	<-reader
+	_ = pty.Close()
+	<-got
+}
+
 func TestOneOwner(t *testing.T) {
 	_, pty, ports, a := open(t, "")
 	other := filepath.Join(t.TempDir(), "other-name")
@@ -296,7 +314,7 @@ func TestResolve(t *testing.T) {
 		{"1234", "5678", "", "", port.Missing},
 	} {
 		got, err := resolve(found, c.vid, c.pid, c.serial)
-		if got != c.want || (err == nil) != (c.kind == "") || err != nil && port.KindOf(err) != c.kind {
+		if got != c.want || (err == nil) != (c.kind == "") || err != nil && err.Kind != c.kind {
 			t.Errorf("%s:%s:%s: %q, %v", c.vid, c.pid, c.serial, got, err)
 		}
 	}

@@ -118,6 +118,7 @@ func (z *ZVT) serve(ctx context.Context, w wire, src *source) error {
 	z.line.Lock()
 	defer z.line.Unlock()
 	defer src.close()
+	defer context.AfterFunc(ctx, src.cut)() // ends a write that nobody reads
 	for {
 		msg, err := w.recv(ctx, 0)
 		if err == nil {

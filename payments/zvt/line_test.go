@@ -170,6 +170,7 @@ func TestTCPReceivesAnyPieces(t *testing.T) {
 
 // events accepts everything and counts.
 type events struct {
+	full    bool // the disk takes no receipt
 	told    []payments.Outcome
 	prompts []payments.Prompt
 }
@@ -177,11 +178,21 @@ type events struct {
 func (e *events) Sending(payments.Baseline) error        { return nil }
 func (e *events) Prompt(p payments.Prompt)               { e.prompts = append(e.prompts, p) }
 func (e *events) CommitOutcome(o payments.Outcome) error { e.told = append(e.told, o); return nil }
-func (e *events) CommitReceipt(payments.Receipt) error   { return nil }
+func (e *events) CommitReceipt(payments.Receipt) error {
+	if e.full {
+		return errors.New("disk is full")
+	}
+	return nil
+}
 
 // dialogue registers, answers the question for the last payment with "nothing known", and then lets peer go on where
 // the money command must come.
 func dialogue(t *testing.T, serial bool, far func(p peer), check func(e *events, err error)) {
+	t.Helper()
+	dialogueDisk(t, serial, false, far, check)
+}
+
+func dialogueDisk(t *testing.T, serial, full bool, far func(p peer), check func(e *events, err error)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
@@ -237,7 +248,7 @@ func dialogue(t *testing.T, serial bool, far func(p peer), check func(e *events,
 			}
 			far(p)
 		}()
-		var e events
+		e := events{full: full}
 		a := eur(t, "10.16")
 		err = term.Do(ctx, payments.Txn{PaymentID: "p", Type: payments.Sale, Amount: a}, &e)
 		<-through
@@ -345,6 +356,25 @@ func TestContradictions(t *testing.T) {
 			p.finish(c[1])
 		}, func(e *events, err error) {
 			if err == nil || errors.Is(err, payments.ErrNotSent) || e.told[len(e.told)-1].State != payments.Approved {
+				t.Errorf("%v %+v", err, e.told)
+			}
+		})
+	}
+}
+
+// A slip is on disk before its last line is acknowledged, and at the latest before the end is.
+func TestSlipIsCommittedBeforeItsEnd(t *testing.T) {
+	for _, last := range []string{"06d10181", "060f00"} {
+		dialogueDisk(t, false, true, func(p peer) {
+			p.want(unhex(t, pay1016)...)
+			p.put(unhex(t, "800000 040f092700040000000010 16"))
+			p.want(0x80, 0, 0)
+			p.put(unhex(t, "06d1020041"))
+			p.want(0x80, 0, 0)
+			p.put(unhex(t, last))
+			p.want(0x84, codeImpossible, 0)
+		}, func(e *events, err error) {
+			if err == nil || errors.Is(err, payments.ErrNotSent) || len(e.told) != 1 {
 				t.Errorf("%v %+v", err, e.told)
 			}
 		})

@@ -58,7 +58,7 @@ type Config struct {
 	SchemaDir string
 	// OverrideDir holds .graphql files that replace the built-in ones of the same name. Empty means none.
 	OverrideDir string
-	// MaxConns is how many requests run side by side at most; so many connections are kept. 0 means 8.
+	// MaxConns is how many connections are kept between requests: as many as requests run side by side. 0 means 8.
 	MaxConns int
 	// Dial opens the connection, TLS comes on top. nil means TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -110,7 +110,7 @@ func New(c Config) (*Client, error) {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{}).DialContext
 	}
-	d := dialer{dial: c.Dial, tls: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}}
+	d := dialer{dial: c.Dial, tls: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, NextProtos: []string{"http/1.1"}}}
 	transport := &http.Transport{
 		Proxy:                  nil, // no environment variable may lead sales elsewhere
 		DialContext:            d.plain,

@@ -57,6 +57,7 @@ func TestJudge(t *testing.T) {
 		{"unknown mutation", 400, bare(`{"message":"Cannot query field \"purchaseAdd\" on type \"M\"."}`), offline.ClassUnsupported, "graphql_error"},
 		{"unknown mutation by code", 400, bare(err("FIELDS_ON_CORRECT_TYPE", "")), offline.ClassUnsupported, "FIELDS_ON_CORRECT_TYPE"},
 		{"unknown mutation, odd code", 400, bare(`{"message":"Cannot query field 'purchaseAdd' on type 'M'.","extensions":{"code":"5.3.1"}}`), offline.ClassUnsupported, "5.3.1"},
+		{"unknown mutation, says the code for anything", 400, bare(`{"message":"Cannot query field 'purchaseAdd' on type 'M'.","extensions":{"code":"FUSION_ERROR"}}`), offline.ClassDoubt, "FUSION_ERROR"},
 		{"unknown argument", 400, bare(`{"message":"Unknown argument \"add\" on field \"purchaseAdd\" of type \"M\"."}`), offline.ClassUnsupported, "graphql_error"},
 		{"unknown member, odd code", 400, bare(`{"message":"Unknown field.","extensions":{"code":"X7"}}`), offline.ClassDoubt, "X7"},
 		{"unknown member", 400, bare(`{"message":"Argument \"add\" has invalid value.\nIn field \"uom\": Unknown field."}`), offline.ClassUnsupported, "graphql_error"},

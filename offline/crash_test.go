@@ -106,14 +106,14 @@ func (d *disk) Sale(ctx context.Context, id string) (offline.SaleView, error) {
 	return d.Memory.Sale(ctx, id)
 }
 
-// runUntilEnd runs a forwarder on a disk for a while and ends it; a run that its disk stops at once is no error.
-func (s *shop) runOn(d *disk, for_ time.Duration) {
+// runOn runs a forwarder on a disk for a while and ends it; a run that its disk stops at once is no error.
+func (s *shop) runOn(d *disk, life time.Duration) {
 	s.cfg.Store = d
 	s.open()
 	ctx, cancel := context.WithCancel(s.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.f.Run(ctx) }()
-	pass(for_)
+	pass(life)
 	cancel()
 	if err := <-done; err != nil && !errors.Is(err, errDisk) {
 		s.Errorf("Run: %v", err)
@@ -203,8 +203,8 @@ func TestFullDisk(t *testing.T) {
 		s.want(rec, offline.Delivered, "")
 		s.wantProblem("outbox_failing", false)
 
-		second := s.sell("") // the answer comes while the disk is full
 		s.cloud.answers(func(offline.Operation) reply { d.setFull(true); return fine })
+		second := s.sell("") // the answer comes while the disk is full
 		pass(10 * time.Minute)
 		s.want(second, offline.Sending, "")
 		d.setFull(false)

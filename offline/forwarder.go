@@ -141,10 +141,10 @@ func (f *Forwarder) Wake() {
 	}
 }
 
-// SignedIn tells that a sign-in succeeded: the cloud is asked at once.
+// SignedIn tells that a sign-in succeeded: where the way is closed the cloud is asked at once.
 func (f *Forwarder) SignedIn() {
 	f.mu.Lock()
-	f.way.askNow()
+	f.way.probeAt = time.Time{}
 	f.mu.Unlock()
 	f.Wake()
 }

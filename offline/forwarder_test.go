@@ -1,6 +1,7 @@
 package offline_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -487,6 +488,34 @@ func TestStopLetsAnswersComeIn(t *testing.T) {
 		s.stop()
 		s.want(quick, offline.Delivered, "")
 		s.want(slow, offline.Parked, offline.Unknown)
+	})
+}
+
+// hung is a cloud that takes probes and never answers them.
+type hung struct{ *cloud }
+
+func (h hung) Probe(ctx context.Context) offline.Verdict {
+	h.cloud.Probe(ctx)
+	<-ctx.Done()
+	return offline.Verdict{Class: offline.ClassDoubt}
+}
+
+func TestHungCloudIsAway(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := newShop(t, func(c *offline.ForwarderConfig) { c.Cloud = hung{c.Cloud.(*cloud)} })
+		s.run()
+		rec := s.sell("")
+		pass(10*time.Minute + 10*time.Second)
+		s.want(rec, offline.Queued, "")
+		s.wantConnection(offline.Offline)
+		if n := s.cloud.probed(); n < 10 || n > 25 {
+			t.Errorf("%d probes of half a minute each in ten minutes", n)
+		}
+		began := time.Now()
+		s.stop() // in the middle of a probe
+		if time.Since(began) > time.Second {
+			t.Errorf("stopping took %v of fake time", time.Since(began))
+		}
 	})
 }
 

@@ -28,7 +28,7 @@ type way struct {
 
 func (w *way) open(now time.Time) bool { return now.Before(w.openUntil) }
 
-// askNow makes the next step probe at once.
+// askNow makes the next step probe at once, for a person who waits.
 func (w *way) askNow() {
 	w.openUntil, w.probeAt, w.jitterUntil, w.hurry = time.Time{}, time.Time{}, time.Time{}, true
 }

@@ -165,18 +165,17 @@ func (l *Link) tell(i Info) {
 func (l *Link) Serve(ctx context.Context, session func(ctx context.Context, p port.Port) error) error {
 	bound := firstWait
 	for {
-		began := time.Now()
 		opened, err := l.attempt(ctx, session)
 		if ctx.Err() != nil { // the way to end, whatever the session said
 			l.SetState(Offline, Status{})
 			return nil //nolint:nilerr // err is the closed port
 		}
-		if !opened && port.KindOf(err) == port.BadAddress {
+		if opened.IsZero() && port.KindOf(err) == port.BadAddress {
 			l.failed(ctx, Error, err)
 			return err
 		}
 		l.failed(ctx, Offline, err)
-		if opened && time.Since(began) >= goodSession {
+		if !opened.IsZero() && time.Since(opened) >= goodSession {
 			bound = firstWait
 		}
 		wait := time.NewTimer(rand.N(bound) + time.Millisecond)
@@ -190,8 +189,8 @@ func (l *Link) Serve(ctx context.Context, session func(ctx context.Context, p po
 	}
 }
 
-// attempt is one open and one session.
-func (l *Link) attempt(ctx context.Context, session func(context.Context, port.Port) error) (opened bool, err error) {
+// attempt is one open and one session; opened is when the port was, zero if it was not.
+func (l *Link) attempt(ctx context.Context, session func(context.Context, port.Port) error) (opened time.Time, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			l.log.Error("device driver panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
@@ -200,9 +199,9 @@ func (l *Link) attempt(ctx context.Context, session func(context.Context, port.P
 	}()
 	p, err := l.open(ctx)
 	if err != nil {
-		return false, err
+		return time.Time{}, err
 	}
-	opened = true
+	opened = time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	closed := make(chan struct{})
 	context.AfterFunc(ctx, func() {
@@ -213,7 +212,7 @@ func (l *Link) attempt(ctx context.Context, session func(context.Context, port.P
 	if err = session(ctx, p); err == nil {
 		err = errors.New("the session with the device ended")
 	}
-	return true, err
+	return opened, err
 }
 
 // failed sets the state and the problem of a broken port in one change, and logs what is new.

@@ -23,7 +23,8 @@ func pipeOpener() port.OpenFunc {
 	}
 }
 
-// A port that always fails is opened again ten thousand times without leaving a goroutine, and the waits keep their bounds.
+// A port that always fails is opened again ten thousand times, and the waits keep their bounds. A goroutine left
+// behind would be one of the bubble, and synctest.Test panics over those.
 func TestServeReconnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -39,7 +40,6 @@ func TestServeReconnects(t *testing.T) {
 			},
 			OnChange: func(Info) { changes++ },
 		})
-		before := runtime.NumGoroutine()
 		err := l.Serve(ctx, func(_ context.Context, p port.Port) error {
 			if len(opens) == 10_000 {
 				cancel()
@@ -49,10 +49,6 @@ func TestServeReconnects(t *testing.T) {
 		})
 		if err != nil {
 			t.Fatalf("Serve: %v", err)
-		}
-		synctest.Wait()
-		if after := runtime.NumGoroutine(); after > before {
-			t.Errorf("%d goroutines, %d before", after, before)
 		}
 		var sum time.Duration
 		for n := range opens[1:] {

@@ -47,6 +47,7 @@ type Printer struct {
 	outBell chan struct{} // rung when out grows
 	linked  bool
 
+	off     bool
 	cover   bool
 	paper   Paper
 	offline bool
@@ -140,6 +141,9 @@ func (p *Printer) listen(ctx context.Context, r io.Reader) error {
 func (p *Printer) receive(b []byte) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.off {
+		return nil
+	}
 	const dle, eot, dc4 = 0x10, 0x04, 0x14
 	switch {
 	case b[0] != dle:
@@ -211,7 +215,7 @@ func (p *Printer) answer(ctx context.Context, w io.Writer) {
 
 // say queues an answer; called under the lock.
 func (p *Printer) say(b ...byte) {
-	if p.o.Silent || !p.linked {
+	if p.o.Silent || !p.linked || p.off {
 		return
 	}
 	p.out = append(p.out, b...)
@@ -275,10 +279,12 @@ func (p *Printer) SetDrawer(open bool) { p.change(func() { p.drawer = open }) }
 // RunOutAfter makes the paper end after that many more lines.
 func (p *Printer) RunOutAfter(lines int) { p.change(func() { p.runOut = lines }) }
 
-// PowerCycle switches the printer off and on: what was buffered is lost, what was printed is not.
-func (p *Printer) PowerCycle() {
+// SetPower switches the printer off or on: what was buffered is lost, what was printed is not. While it is off it
+// hears nothing, though its cable is in.
+func (p *Printer) SetPower(on bool) {
 	p.change(func() {
-		p.buffer, p.line, p.used, p.asb = nil, nil, 0, 0
+		p.off = !on
+		p.buffer, p.line, p.used, p.raster, p.asb = nil, nil, 0, nil, 0
 		p.reset()
 	})
 }

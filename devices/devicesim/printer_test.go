@@ -175,7 +175,11 @@ func TestPrinterKeepsItsBuffer(t *testing.T) {
 		ask, _ = plug(t, p)
 		p.SetCover(true)
 		ask("650a")
-		p.PowerCycle()
+		p.SetPower(false)
+		if got := ask("100401670a"); got != "" {
+			t.Fatalf("answered %s while off", got)
+		}
+		p.SetPower(true)
 		p.SetCover(false)
 		ask("660a")
 		if got := p.Paper(); got != "a\nb\nc\nd\nf\n" {

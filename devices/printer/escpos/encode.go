@@ -25,6 +25,7 @@ const (
 type encoder struct {
 	profile profile
 	out     []byte
+	cuts    []int // lengths of out at which no command is under way
 
 	page      int // index of the selected code page; -1 before the first
 	align     byte
@@ -34,18 +35,32 @@ type encoder struct {
 	underline bool
 }
 
-// encode gives the bytes of a document that passed printer.Check, without start, proof and end of a job. The error is
-// a *printer.DocumentError that names the character no code page has.
-func encode(doc printer.Document, p profile) ([]byte, error) {
+// encoded are the bytes of a job. At its cuts no command is under way, so that a question to the printer is safe.
+type encoded struct {
+	data []byte
+	cuts []int // ascending
+}
+
+// add appends whole commands, and makes a cut behind them.
+func (e *encoded) add(b ...byte) {
+	e.data = append(e.data, b...)
+	e.cuts = append(e.cuts, len(e.data))
+}
+
+// encode gives a document that passed printer.Check, without start, proof and end of a job. The error is a
+// *printer.DocumentError that names the character no code page has.
+func encode(doc printer.Document, p profile) (encoded, error) {
 	e := &encoder{profile: p, page: -1}
 	for i, op := range doc {
 		if err := e.op(op); err != nil {
 			err.Field = fmt.Sprintf("document[%d].%s", i, err.Field)
-			return nil, err
+			return encoded{}, err
 		}
+		e.cut()
 	}
 	e.modes(printer.Op{}, 0)
-	return e.out, nil
+	e.cut()
+	return encoded{e.out, e.cuts}, nil
 }
 
 // initialize is how every job starts: known modes, whatever the job before left behind.
@@ -58,6 +73,7 @@ func initialize(p profile) []byte {
 }
 
 func (e *encoder) put(b ...byte) { e.out = append(e.out, b...) }
+func (e *encoder) cut()          { e.cuts = append(e.cuts, len(e.out)) }
 
 func (e *encoder) op(op printer.Op) *printer.DocumentError {
 	switch op.Op {
@@ -166,6 +182,7 @@ func (e *encoder) line(text, field string) *printer.DocumentError {
 		return err
 	}
 	e.put('\n')
+	e.cut()
 	return nil
 }
 
@@ -307,6 +324,7 @@ func (e *encoder) image(op printer.Op) *printer.DocumentError {
 		rows := min(stripeRows, img.Height-y)
 		e.put(gs, 'v', '0', 0, byte(img.Stride), byte(img.Stride>>8), byte(rows), byte(rows>>8))
 		e.put(img.Bits[y*img.Stride : (y+rows)*img.Stride]...)
+		e.cut()
 	}
 	return nil
 }

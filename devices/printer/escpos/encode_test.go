@@ -24,6 +24,11 @@ func testProfile(t testing.TB, o Options) profile {
 	return p
 }
 
+func bytesOf(doc printer.Document, p profile) ([]byte, error) {
+	e, err := encode(doc, p)
+	return e.data, err
+}
+
 func TestEncodeBytes(t *testing.T) {
 	no := false
 	for name, c := range map[string]struct {
@@ -60,7 +65,7 @@ func TestEncodeBytes(t *testing.T) {
 			if err := printer.Check(doc, 42); err != nil {
 				t.Fatal(err)
 			}
-			got, err := encode(doc, testProfile(t, Options{}))
+			got, err := bytesOf(doc, testProfile(t, Options{}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,14 +97,14 @@ func dots(t testing.TB, w, h int, black ...image.Point) []byte {
 
 func TestEncodeRaster(t *testing.T) {
 	op := printer.Op{Op: "image", PNG: dots(t, 16, 4, image.Pt(0, 0), image.Pt(5, 1), image.Pt(10, 2), image.Pt(15, 3))}
-	got, err := encode(printer.Document{op}, testProfile(t, Options{}))
+	got, err := bytesOf(printer.Document{op}, testProfile(t, Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := "1d763000020004008000040000200001"; hex.EncodeToString(got) != want {
 		t.Errorf("got %x, want %s", got, want)
 	}
-	tall, err := encode(printer.Document{{Op: "image", PNG: dots(t, 8, 300)}}, testProfile(t, Options{}))
+	tall, err := bytesOf(printer.Document{{Op: "image", PNG: dots(t, 8, 300)}}, testProfile(t, Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +112,7 @@ func TestEncodeRaster(t *testing.T) {
 		t.Errorf("300 rows in %d stripes", n)
 	}
 	// 10h 04h in the image would be a status question to some printers.
-	risky, err := encode(printer.Document{{Op: "image", PNG: dots(t, 16, 1, image.Pt(3, 0), image.Pt(13, 0))}}, testProfile(t, Options{}))
+	risky, err := bytesOf(printer.Document{{Op: "image", PNG: dots(t, 16, 1, image.Pt(3, 0), image.Pt(13, 0))}}, testProfile(t, Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +150,7 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	p := testProfile(t, Options{Columns: 48, Codepages: []string{"CP858=5"}})
-	got, err := encode(printer.Document{{Op: "text", Text: "€"}}, p)
+	got, err := bytesOf(printer.Document{{Op: "text", Text: "€"}}, p)
 	if err != nil || hex.EncodeToString(got) != "1b7405d50a" {
 		t.Errorf("got %x, %v", got, err)
 	}
@@ -158,7 +163,7 @@ func TestOptions(t *testing.T) {
 
 func TestPageStaysWhileItCan(t *testing.T) {
 	// 858 has the euro sign and ä, so after the euro there is no way back to 437.
-	got, err := encode(printer.Document{{Op: "text", Text: "ä€ä"}}, testProfile(t, Options{}))
+	got, err := bytesOf(printer.Document{{Op: "text", Text: "ä€ä"}}, testProfile(t, Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +181,7 @@ func FuzzText(f *testing.F) {
 		if printer.Check(doc, p.columns) != nil {
 			return
 		}
-		b, err := encode(doc, p)
+		b, err := bytesOf(doc, p)
 		if err != nil {
 			return
 		}

@@ -347,3 +347,42 @@ func TestWithoutUnaskedStatus(t *testing.T) {
 		})
 	}
 }
+
+// TestSwitchedOffInMidJob: behind a serial cable nothing tells that the printer was switched off while it waited for
+// paper; the job must not wait for ever.
+func TestSwitchedOffInMidJob(t *testing.T) {
+	for name, lines := range map[string]int{"all sent": 5, "half sent": 1000} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, sim, _ := join(t, devicesim.PrinterOptions{ProcessID: true}, escpos.Options{})
+				printed(t, sim, p, printer.Document{{Op: "text", Text: "first"}})
+				sim.RunOutAfter(2)
+				doc := make(printer.Document, lines)
+				for i := range doc {
+					doc[i] = printer.Op{Op: "text", Text: "a line of the job"}
+				}
+				told, got := make(tell, 10), make(chan printer.JobState, 1)
+				go func() {
+					s, _ := p.Print(t.Context(), printer.Job{Seq: 9}, doc, told)
+					got <- s
+				}()
+				if r := <-told; r != printer.PaperOut {
+					t.Fatalf("blocked for %q", r)
+				}
+				<-time.After(2 * time.Hour) // a printer without paper may wait for people
+				select {
+				case s := <-got:
+					t.Fatalf("state %s while the printer waits for paper", s)
+				default:
+				}
+				sim.SetPower(false)
+				if s := <-got; s != printer.Unknown {
+					t.Fatalf("state %s", s)
+				}
+				sim.SetPaper(devicesim.PaperOK)
+				sim.SetPower(true)
+				printed(t, sim, p, printer.Document{{Op: "text", Text: "next"}})
+			})
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"storeagent/devices"
@@ -34,7 +35,7 @@ func (s *session) begin(ctx context.Context, r *request) (res result, err error)
 			res = result{printer.Unknown, err}
 		}
 	}()
-	data, err := s.bytesOf(r)
+	out, err := s.encode(r)
 	if err != nil {
 		return result{printer.Failed, err}, nil
 	}
@@ -50,24 +51,31 @@ func (s *session) begin(ctx context.Context, r *request) (res result, err error)
 	}
 	s.show(devices.Busy)
 	j := &job{s: s, r: r, id: processID(r.job.Seq)}
-	return j.print(ctx, data)
+	return j.print(ctx, out)
 }
 
-// bytesOf is the whole of a job but for its proof.
-func (s *session) bytesOf(r *request) ([]byte, error) {
-	var out []byte
+// encode gives the whole of a job but for its proof.
+func (s *session) encode(r *request) (encoded, error) {
+	var out encoded
 	if len(r.doc) > 0 {
-		out = initialize(s.p.profile)
+		out.add(initialize(s.p.profile)...)
 		if !s.oneWay {
-			out = append(out, gs, 'a', 0xFF) // ESC @ may have ended unasked status
+			out.add(gs, 'a', 0xFF) // ESC @ may have ended unasked status
 		}
 		doc, err := encode(r.doc, s.p.profile)
 		if err != nil {
-			return nil, err
+			return encoded{}, err
 		}
-		out = append(out, doc...)
+		before := len(out.data)
+		out.data = append(out.data, doc.data...)
+		for _, cut := range doc.cuts {
+			out.cuts = append(out.cuts, before+cut)
+		}
 	}
-	return append(out, r.job.Raw...), nil
+	if len(r.job.Raw) > 0 {
+		out.add(r.job.Raw...)
+	}
+	return out, nil
 }
 
 // prepare asks for the status of now, and gives a one-way printer another chance to answer.
@@ -109,19 +117,19 @@ type job struct {
 }
 
 // print writes the job and waits for its proof. The error ends the session.
-func (j *job) print(ctx context.Context, data []byte) (result, error) {
+func (j *job) print(ctx context.Context, out encoded) (result, error) {
 	s := j.s
 	singles := s.expect()
 	if !s.oneWay {
-		data = append(data, gs, 'a', 0xFF) // raw bytes may have ended it
+		out.add(gs, 'a', 0xFF) // raw bytes may have ended it
 	}
 	switch {
 	case s.marks:
-		data = append(data, askProcessID(j.id)...)
+		out.add(askProcessID(j.id)...)
 	case s.confirms:
-		data = append(data, gs, 'r', 1)
+		out.add(gs, 'r', 1)
 	}
-	if err := j.write(ctx, data); err != nil {
+	if err := j.write(ctx, out); err != nil {
 		return j.lost(err), err
 	}
 	if s.oneWay {
@@ -130,16 +138,20 @@ func (j *job) print(ctx context.Context, data []byte) (result, error) {
 	if !s.marks && !s.confirms {
 		return j.settle(ctx)
 	}
-	proved, err := j.prove(ctx, singles, len(data))
+	proved, err := j.prove(ctx, singles, len(out.data))
 	switch {
 	case err != nil:
 		return j.lost(err), err
 	case proved:
 		return result{printer.Printed, nil}, nil
 	}
-	err = &port.Error{Op: "read", Address: "printer", Kind: port.Silent, Err: errors.New("it did not confirm the job in time"),
-		Hint: "look at the paper, and reprint the job if it is not there"}
+	err = j.silent("it did not confirm the job in time")
 	return j.lost(err), err
+}
+
+func (j *job) silent(what string) error {
+	return &port.Error{Op: "print on", Address: j.s.p.link.Info().Name, Kind: port.Silent, Err: errors.New(what),
+		Hint: "check that the printer is on, its cable, and the flow control of its port"}
 }
 
 // lost is the result of a job whose end is not known; where no byte left it is as good as not begun.
@@ -155,25 +167,28 @@ func (j *job) lost(err error) result {
 }
 
 // write gives the port everything, but feeds no printer that says it is stopped: that one goes on by itself with what
-// it has, once it has paper again, and says so unasked. It is not asked, since a question could land in the middle of
-// a command.
-func (j *job) write(ctx context.Context, data []byte) error {
+// it has, once it has paper again.
+func (j *job) write(ctx context.Context, out encoded) error {
 	s := j.s
 	moved := time.Now()
-	for sent := 0; sent < len(data); {
+	for sent := 0; sent < len(out.data); {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		reason := s.reason()
 		j.tell(reason)
 		if reason != "" {
-			if _, err := s.until(ctx, watchEvery, func() bool { return s.status.reason() != reason }); err != nil {
+			every := watchEvery
+			if _, between := slices.BinarySearch(out.cuts, sent); !between && sent > 0 {
+				every = riskyEvery // the question may spoil the command that is under way
+			}
+			if err := j.stopped(ctx, every); err != nil {
 				return err
 			}
 			moved = time.Now()
 			continue
 		}
-		n, err := j.writeSome(ctx, data[sent:min(sent+chunk, len(data))])
+		n, err := j.writeSome(ctx, out.data[sent:out.next(sent)])
 		if err != nil {
 			return err
 		}
@@ -183,11 +198,41 @@ func (j *job) write(ctx context.Context, data []byte) error {
 		}
 		switch stalled := time.Since(moved); {
 		case stalled > stallLimit:
-			return &port.Error{Op: "write", Address: "printer", Kind: port.Silent, Err: errors.New("it takes no more data"),
-				Hint: "check that the printer is on, and the flow control setting of its port"}
+			return j.silent("it takes no more data")
 		case stalled > stallLimit/8:
 			j.tellOnly(printer.OfflineState)
 		}
+	}
+	return nil
+}
+
+// next is where the chunk that begins at sent ends: at the last cut that is near enough.
+func (e *encoded) next(sent int) int {
+	end := min(sent+chunk, len(e.data))
+	i, exact := slices.BinarySearch(e.cuts, end)
+	if !exact && i > 0 && e.cuts[i-1] > sent {
+		return e.cuts[i-1]
+	}
+	return end
+}
+
+// stopped waits for a stopped printer to say something else, and asks it every so often whether it is still there. A
+// printer that was switched off in the meantime, behind a cable that does not tell, never goes on.
+func (j *job) stopped(ctx context.Context, every time.Duration) error {
+	s := j.s
+	reason := s.reason()
+	changed, err := s.until(ctx, every, func() bool { return s.status.reason() != reason })
+	if changed || err != nil {
+		return err
+	}
+	if err := j.watch(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	last := s.heard
+	s.mu.Unlock()
+	if time.Since(last) > silenceLimit {
+		return j.silent("it stopped in mid-job and has not answered since")
 	}
 	return nil
 }
@@ -246,26 +291,32 @@ func (j *job) prove(ctx context.Context, singles, size int) (bool, error) {
 	}
 	limit := proofLimit + time.Duration(size)*proofPerByte
 	for waited := time.Duration(0); waited < limit; {
-		j.tell(s.reason())
+		reason := s.reason()
+		j.tell(reason)
 		done, began := false, time.Now()
 		some, err := s.until(ctx, watchEvery, func() bool {
 			done = proved()
-			return done || s.status.reason() != j.blocked
+			return done || s.status.reason() != reason
 		})
-		if done {
+		switch {
+		case done:
 			j.tell("")
 			return true, nil
+		case err != nil:
+			return false, err
+		case reason == "":
+			waited += time.Since(began)
+		}
+		if some {
+			continue
+		}
+		if reason == "" {
+			err = j.watch(ctx)
+		} else {
+			err = j.stopped(ctx, 0)
 		}
 		if err != nil {
 			return false, err
-		}
-		if j.blocked == "" {
-			waited += time.Since(began)
-		}
-		if !some {
-			if err := j.watch(ctx); err != nil {
-				return false, err
-			}
 		}
 	}
 	return false, nil
@@ -292,7 +343,7 @@ func (j *job) settle(ctx context.Context) (result, error) {
 		if reason == "" {
 			return result{printer.Sent, nil}, nil
 		}
-		if _, err := j.s.until(ctx, watchEvery, func() bool { return j.s.status.reason() != reason }); err != nil {
+		if err := j.stopped(ctx, watchEvery); err != nil {
 			return j.lost(err), err
 		}
 	}

@@ -21,6 +21,8 @@ const (
 	identifyLimit = time.Second            // for a question that is answered in the order of printing
 	pollEvery     = 5 * time.Second        // status while idle
 	watchEvery    = 2 * time.Second        // status while waiting for the end of a job
+	riskyEvery    = time.Minute            // status in the middle of a command
+	silenceLimit  = 10 * time.Minute       // without any answer from a printer that stopped in mid-job
 	writeLimit    = 5 * time.Second        // for one chunk; then the rest is tried again
 	stallLimit    = 2 * time.Minute        // without a byte taken and without a reason for it
 	proofLimit    = 30 * time.Second       // for the end of a short job, while the printer is not blocked
@@ -42,11 +44,11 @@ type session struct {
 
 	mu       sync.Mutex // guards what the reader writes
 	status   status
-	asked    byte // n of the DLE EOT that waits for its answer, or 0
-	answered bool // asked was answered
-	paused   bool // XOFF
-	bytes    int  // answers of any kind so far
-	singles  int  // one-byte answers (GS r) so far
+	asked    byte      // n of the DLE EOT that waits for its answer, or 0
+	answered bool      // asked was answered
+	paused   bool      // XOFF
+	heard    time.Time // last answer of any kind
+	singles  int       // one-byte answers (GS r) so far
 	blocks   []string
 	readErr  error
 
@@ -138,7 +140,7 @@ func (s *session) ring() {
 func (s *session) hear(answers []reply) {
 	s.mu.Lock()
 	for _, a := range answers {
-		s.bytes++
+		s.heard = time.Now()
 		switch a.kind {
 		case realTimeStatus:
 			if s.asked != 0 {

@@ -56,7 +56,8 @@ func refused(err error) bool {
 	return errors.Is(err, journal.ErrStorageFull)
 }
 
-// fatal tells that err ends the whole transaction, not just the statement or the caller that met it.
+// fatal tells that err ends the whole transaction, not just the statement or the caller that met it. Errors that are
+// not the database's own are the caller's refusals.
 func fatal(err error) bool {
 	if errors.Is(err, sql.ErrConnDone) || errors.Is(err, journal.ErrStorageFull) {
 		return true

@@ -15,6 +15,8 @@ import (
 // spare is what must be free beyond the reserve before the reserve is built again: 8 MiB.
 const spare = 8 << 20
 
+var errNoReserve = errors.New("no room for the disk reserve")
+
 // DiskStatus is how much room is left where the files are.
 type DiskStatus struct {
 	FreeBytes    int64 // beside the reserve
@@ -29,6 +31,7 @@ type disk struct {
 	dir     string
 	want    int64 // size of the reserve, 0 for none
 	log     *slog.Logger
+	room    func(dir string) (free, total int64, err error)
 	mu      sync.Mutex
 	held    bool // the reserve file is there
 	full    bool
@@ -36,14 +39,29 @@ type disk struct {
 	markErr error // why the high-water mark is behind
 }
 
-// newDisk builds the reserve. A disk too full for it is no reason not to start.
-func newDisk(dir string, reserve int64, log *slog.Logger) *disk {
-	d := &disk{dir: dir, want: max(reserve, 0), log: log}
+// newDisk builds the reserve. A disk too full for it is no reason not to start, but where next to nothing is left no
+// new work is taken.
+func newDisk(dir string, reserve int64, log *slog.Logger, room func(string) (int64, int64, error)) *disk {
+	d := &disk{dir: dir, want: max(reserve, 0), log: log, room: room}
 	d.held = d.want > 0 && d.present()
-	if !d.held {
-		d.rebuild()
+	if d.rebuild() {
+		return d
+	}
+	free, _, err := room(dir)
+	if err != nil || free < spare {
+		d.full, d.problem = true, errors.Join(errNoReserve, err)
 	}
 	return d
+}
+
+// cramped tells that the disk is full and that there is a reserve to give up.
+func cramped(dir string) bool {
+	free, _, err := space(dir)
+	if err != nil || free >= spare {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(dir, reserveFile))
+	return err == nil
 }
 
 func (d *disk) path() string { return filepath.Join(d.dir, reserveFile) }
@@ -58,7 +76,7 @@ func (d *disk) rebuild() bool {
 	if d.want == 0 || d.held {
 		return true
 	}
-	free, _, err := space(d.dir)
+	free, _, err := d.room(d.dir)
 	if err != nil || free < d.want+spare {
 		return false
 	}
@@ -164,7 +182,7 @@ func (s *Store) Disk() DiskStatus {
 		d.ReserveBytes = s.disk.want
 	}
 	s.disk.mu.Unlock()
-	free, total, err := space(s.dir)
+	free, total, err := s.disk.room(s.dir)
 	if err != nil {
 		d.Problem = err.Error()
 	}

@@ -283,8 +283,8 @@ func (h *highwater) rewrite(records []record) error {
 	b := make([]byte, slots*slotSize)
 	copy(b, encodeAll(all))
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("rewrite high-water mark: %w", err)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil { // a full disk needs what was written of it
+		return fmt.Errorf("rewrite high-water mark: %w", errors.Join(err, os.Remove(temp)))
 	}
 	if h.f != nil { // Windows does not rename over an open file
 		err = h.f.Close()

@@ -202,7 +202,7 @@ func (v Payments) List(ctx context.Context, f payments.Filter) ([]payments.Payme
 		c.add("state = 'approved' AND sale_id = ''")
 	}
 	if !f.Since.IsZero() {
-		c.add("created_at >= ?", millis(f.Since))
+		c.add(paymentsSince, millis(f.Since), millis(f.Since))
 	}
 	if err := c.before(f.Cursor); err != nil {
 		return nil, "", fmt.Errorf("list payments: %w", err)

@@ -183,7 +183,7 @@ func (v Outbox) Sales(ctx context.Context, f offline.SaleFilter) ([]offline.Sale
 		c.add("transaction_id = ?", f.TransactionID)
 	}
 	if !f.Since.IsZero() {
-		c.add("accepted_at >= ?", millis(f.Since))
+		c.add(salesSince, millis(f.Since), millis(f.Since))
 	}
 	if err := c.before(f.Cursor); err != nil {
 		return nil, "", fmt.Errorf("list sales: %w", err)

@@ -59,6 +59,9 @@ const (
 	qSale     = `SELECT ` + saleCols + `, body FROM sales WHERE id = ?`
 	qSales    = `SELECT ` + saleCols + `, NULL FROM sales`
 
+	// a page is read by seq; the index tells where to stop
+	salesSince = `accepted_at >= ? AND seq >= (SELECT min(seq) FROM sales WHERE accepted_at >= ?)`
+
 	qSaleStream = `SELECT o.stream FROM sales s JOIN operations o ON o.sale_id = s.id AND o.sale_id <> ''
 		WHERE s.store_code = ? AND s.transaction_id = ? AND s.kind = 'sale' AND o.type = 'purchase' ORDER BY o.seq LIMIT 1`
 
@@ -132,6 +135,7 @@ const (
 	qPaymentLast = qPayments + ` WHERE terminal = ? AND told = 1 ORDER BY seq DESC LIMIT 1`
 	qPaymentOpen = qPayments + ` WHERE ` + paymentOpen + ` ORDER BY seq`
 
+	paymentsSince      = `created_at >= ? AND seq >= (SELECT min(seq) FROM payments WHERE created_at >= ?)`
 	qPaymentThere      = `SELECT id FROM payments WHERE id = ?`
 	qPaymentClaim      = `UPDATE payments SET sale_id = ?2 WHERE id = ?1 AND state = 'approved' AND sale_id = ''`
 	qPaymentClaimable  = `SELECT state, sale_id FROM payments WHERE id = ?`

@@ -20,6 +20,7 @@ import (
 	"github.com/google/uuid"
 
 	"storeagent/devices/printer"
+	"storeagent/internal/journal"
 	"storeagent/offline"
 	"storeagent/payments"
 )
@@ -86,6 +87,7 @@ type Store struct {
 
 // Open takes the folder, checks the file, brings its tables up to date, compares it with the high-water mark and
 // starts the writer. A damaged file is moved aside, never deleted, and reported by Findings. ctx bounds only Open.
+// Errors: ErrLocked, ErrNewer, journal.ErrStorageFull where the disk has no room for even that.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -105,7 +107,20 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open store: make an id of this run: %w", err)
 	}
 	s := &Store{dir: dir, log: o.Log, boot: boot.String()}
-	if err := s.open(ctx, o); err != nil {
+	err = s.open(ctx, o)
+	if err != nil && !errors.Is(err, ErrLocked) && cramped(dir) {
+		// Not even room to start: better without the reserve than not at all.
+		o.Log.Error("disk is full, starting without the reserve", "err", err)
+		err = errors.Join(s.release(), os.Remove(s.path(reserveFile)))
+		s.read, s.write, s.lock = nil, nil, nil
+		if err == nil {
+			err = s.open(ctx, o)
+		}
+	}
+	if refused(err) {
+		err = fmt.Errorf("%w: %w", journal.ErrStorageFull, err)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store in %s: %w", dir, err), s.release())
 	}
 	return s, nil
@@ -141,7 +156,7 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.disk = newDisk(s.dir, o.ReserveBytes, s.log)
+	s.disk = newDisk(s.dir, o.ReserveBytes, s.log, space)
 	if s.read, err = openReaders(s.path(databaseFile)); err != nil {
 		return errors.Join(err, hw.close())
 	}
@@ -155,7 +170,9 @@ func (s *Store) open(ctx context.Context, o Options) error {
 
 // Close commits what was handed over, ends the writer and closes all files. Further calls fail with ErrClosed.
 func (s *Store) Close() error {
-	s.w.stop()
+	if !s.w.stop() {
+		return ErrClosed
+	}
 	return s.release()
 }
 
@@ -185,7 +202,7 @@ func takeLock(dir string) (*os.File, error) {
 	held, err := lockFile(f)
 	switch {
 	case held:
-		return nil, errors.Join(fmt.Errorf("%w: %s", ErrLocked, dir), f.Close())
+		return nil, errors.Join(ErrLocked, f.Close()) // Open names the folder
 	case err != nil:
 		return nil, errors.Join(fmt.Errorf("lock: %w", err), f.Close())
 	}

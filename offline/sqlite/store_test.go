@@ -124,6 +124,9 @@ func TestClosedStore(t *testing.T) {
 	if err := s.Outbox().AcceptSale(t.Context(), someSale(1), journal.Entry{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("accept after close: %v, want ErrClosed", err)
 	}
+	if err := s.Close(); !errors.Is(err, ErrClosed) {
+		t.Errorf("second close: %v, want ErrClosed", err)
+	}
 	if err := s.Writable(t.Context()); !errors.Is(err, ErrClosed) {
 		t.Errorf("writable after close: %v, want ErrClosed", err)
 	}

@@ -96,15 +96,17 @@ func (w *writer) closed() bool {
 	return w.stopped
 }
 
-// stop commits what was handed over and returns when the goroutine has ended.
-func (w *writer) stop() {
+// stop commits what was handed over and returns when the goroutine has ended. It says whether it was the first.
+func (w *writer) stop() bool {
 	w.mu.Lock()
-	if !w.stopped {
+	first := !w.stopped
+	if first {
 		w.stopped = true
 		close(w.queue)
 	}
 	w.mu.Unlock()
 	<-w.ended
+	return first
 }
 
 func (w *writer) run() {

@@ -91,6 +91,7 @@ CREATE TABLE sales (
 CREATE INDEX sales_transaction ON sales (transaction_id, store_code);
 CREATE UNIQUE INDEX sales_once ON sales (store_code, transaction_id) WHERE kind = 'sale';
 CREATE UNIQUE INDEX refunds_once ON sales (store_code, transaction_id, content_hash) WHERE kind = 'refund';
+CREATE INDEX sales_accepted ON sales (accepted_at);
 CREATE INDEX sales_open ON sales (state, seq) WHERE state <> 'delivered';
 
 -- payload, content_hash, stream and the dependencies never change. lane says who may send it, '' is this agent.
@@ -156,6 +157,7 @@ CREATE TABLE payments (
     body       TEXT    NOT NULL,
     memo       TEXT    NOT NULL
 ) STRICT;
+CREATE INDEX payments_created ON payments (created_at);
 CREATE INDEX payments_open ON payments (terminal, seq) WHERE state IN ('created', 'processing', 'in_doubt', 'unresolved');
 CREATE INDEX payments_unattached ON payments (seq) WHERE state = 'approved' AND sale_id = '';
 CREATE INDEX payments_told ON payments (terminal, seq) WHERE told = 1;

@@ -59,6 +59,7 @@ func simulate(t *testing.T, seed uint64, steps int) {
 		}
 	}
 	w.stopLife()
+	w.checkEvents()
 	t.Logf("%d sales, %d attempts: %+v", len(w.recs), w.cloud.sent(), w.desk.Status())
 }
 
@@ -166,14 +167,44 @@ func (d *disk) gone() bool {
 // check holds the promises against every sale so far.
 func (w *world) check() {
 	w.Helper()
+	open := map[string]string{} // by stream: the first sale that is not through
 	for _, rec := range w.recs {
 		op := w.op(rec) // fails where it is lost
 		n := w.cloud.executed(op.ID)
+		if first := open[op.Stream]; first != "" && n > 0 {
+			w.Fatalf("%s was executed before %s of its stream was through", rec.TransactionID, first)
+		}
+		if op.State != offline.Delivered && op.State != offline.Discarded && open[op.Stream] == "" {
+			open[op.Stream] = rec.TransactionID
+		}
 		if n > 1+w.resent[op.ID] {
 			w.Fatalf("%s was executed %d times, %d of them asked for", rec.TransactionID, n, w.resent[op.ID])
 		}
 		if op.State == offline.Delivered && n == 0 && !w.settled[op.ID] {
 			w.Fatalf("%s is called delivered and never was executed", rec.TransactionID)
+		}
+	}
+}
+
+// checkEvents holds what listeners heard last of each sale against how it stands.
+func (w *world) checkEvents() {
+	w.Helper()
+	events, err := w.mem.After(w.Context(), 0, []string{"sale"}, 1<<30)
+	if err != nil {
+		w.Fatal(err)
+	}
+	heard := map[string]offline.SaleView{}
+	for _, e := range events {
+		v := decode[offline.SaleView](w.shop, e.Data)
+		heard[v.ID] = v
+	}
+	for _, rec := range w.recs {
+		v, err := w.mem.Sale(w.Context(), rec.ID)
+		if err != nil {
+			w.Fatal(err)
+		}
+		if h := heard[rec.ID]; h.State != v.State || h.Reason != v.Reason || h.CloudID != v.CloudID {
+			w.Errorf("%s is %s %s %s, listeners heard %s %s %s last", rec.TransactionID, v.State, v.Reason, v.CloudID, h.State, h.Reason, h.CloudID)
 		}
 	}
 }

@@ -133,7 +133,9 @@ func race(b *bench) {
 	if state := a.settle(a.do(), false); state != payments.Approved {
 		b.Errorf("state %s", state)
 	}
-	<-asked
+	if err := <-asked; err != nil {
+		b.Errorf("Abort: %v", err)
+	}
 }
 
 func abortIdle(b *bench) {

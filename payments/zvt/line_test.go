@@ -344,6 +344,19 @@ func TestOwnTextOfPrompts(t *testing.T) {
 	})
 }
 
+// Money in another currency than asked for is refused, and then asked about.
+func TestApprovalInAnotherCurrency(t *testing.T) {
+	dialogue(t, false, func(p peer) {
+		p.want(unhex(t, pay1016)...)
+		p.put(unhex(t, "800000 040f0c 2700 04000000001016 490756"))
+		p.want(0x84, codeImpossible, 0)
+	}, func(e *events, err error) {
+		if err == nil || errors.Is(err, payments.ErrNotSent) || len(e.told) != 0 {
+			t.Errorf("%v %+v", err, e.told)
+		}
+	})
+}
+
 // An approval after another end stays on record, so that it is asked about.
 func TestContradictions(t *testing.T) {
 	const yes, no = "040f09270004000000001016", "040f022705"
@@ -407,5 +420,58 @@ func TestUnasked(t *testing.T) {
 		cancel()
 		<-ended
 		_ = theirs.Close()
+	})
+}
+
+// FuzzConversation lets a terminal answer a payment with anything at all.
+func FuzzConversation(f *testing.F) {
+	for _, text := range []string{
+		"800000 04ff0117 040f092700040000000010 16 06d1020041 06d10181 060f00", "849c00", "800000 061e016c", "800000 060f00",
+		"800000 040f092700040000000010 16 061e01cc", "800000 06d3 06 0604 1f070102 060f00", "800000 ff ff ff ff ff",
+	} {
+		f.Add(unhex(f, text), false)
+		f.Add(frame(unhex(f, "800000")), true)
+	}
+	f.Fuzz(func(t *testing.T, said []byte, serial bool) {
+		synctest.Test(t, func(t *testing.T) {
+			ours, theirs := net.Pipe()
+			term, err := New(Config{Name: "front", Serial: serial, Options: Options{Password: "123456", Print: true}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			u := startPump(ours)
+			s := &session{t: term, abort: make(chan struct{}, 1)}
+			if serial {
+				s.line = &serialLine{pump: u, answered: true}
+			} else {
+				s.line = &tcpLine{pump: u}
+			}
+			done := make(chan struct{}, 2)
+			go func() { _, _ = io.Copy(io.Discard, theirs); done <- struct{}{} }()
+			go func() {
+				// A baseline that cannot be told, then what the fuzzer says.
+				if serial {
+					_, _ = theirs.Write(append([]byte{ack}, frame([]byte{0x84, 0x83, 0})...))
+					_, _ = theirs.Write([]byte{ack})
+				} else {
+					_, _ = theirs.Write([]byte{0x84, 0x83, 0})
+				}
+				_, _ = theirs.Write(said)
+				_ = theirs.Close()
+				done <- struct{}{}
+			}()
+			cmd := apdu{cmdPay, unhex(t, pay1016)[3:]}
+			var e events
+			_, err = s.pay(t.Context(), cmd, payments.Txn{Type: payments.Sale, Amount: eur(t, "10.16")}, &e)
+			if err == nil && len(e.told) == 0 {
+				t.Error("nil without an outcome")
+			}
+			if errors.Is(err, payments.ErrNotSent) && len(e.told) != 0 {
+				t.Errorf("an outcome, yet not sent: %v", err)
+			}
+			u.stop()
+			<-done
+			<-done
+		})
 	})
 }

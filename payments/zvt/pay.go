@@ -14,16 +14,19 @@ import (
 func (t *Terminal) Do(ctx context.Context, txn payments.Txn, ev payments.Events) error {
 	cmd, err := t.moneyCommand(txn)
 	if err != nil {
-		return errors.Join(payments.ErrNotSent, err)
+		return notSent(err)
 	}
 	ran, err := t.call(ctx, func(ctx context.Context, s *session) (bool, error) {
 		return s.pay(ctx, cmd, txn, ev)
 	})
 	if !ran && err != nil {
-		err = errors.Join(payments.ErrNotSent, err)
+		err = notSent(err)
 	}
 	return err
 }
+
+// notSent says that err left nothing charged.
+func notSent(err error) error { return fmt.Errorf("%w: %w", payments.ErrNotSent, err) }
 
 // moneyCommand builds the command. Amounts have twelve digits on the wire (BMP 04).
 func (t *Terminal) moneyCommand(txn payments.Txn) (apdu, error) {
@@ -75,10 +78,10 @@ func (s *session) pay(ctx context.Context, cmd apdu, txn payments.Txn, ev paymen
 	defer s.paying.Store(false)
 	base, err := s.baseline(ctx)
 	if err != nil {
-		return !isRefusal(err), errors.Join(payments.ErrNotSent, fmt.Errorf("ask terminal for its last payment: %w", err))
+		return !isRefusal(err), fmt.Errorf("%w: ask terminal for its last payment: %w", payments.ErrNotSent, err)
 	}
 	if err := ev.Sending(base); err != nil {
-		return false, errors.Join(payments.ErrNotSent, fmt.Errorf("commit before sending: %w", err))
+		return false, fmt.Errorf("%w: commit before sending: %w", payments.ErrNotSent, err)
 	}
 	p := &payment{s: s, txn: txn, ev: ev, slips: slips{charset: s.t.charset}}
 	began := time.Now()
@@ -90,7 +93,7 @@ func (s *session) pay(ctx context.Context, cmd apdu, txn payments.Txn, ev paymen
 	var no *refusedError
 	if errors.As(err, &no) && !p.told {
 		if no.sure {
-			return false, errors.Join(payments.ErrNotSent, err)
+			return false, notSent(err)
 		}
 		return true, fmt.Errorf("payment sent more than once: %w", err)
 	}
@@ -134,10 +137,13 @@ func (p *payment) status(a apdu) error {
 	if !info.hasResult {
 		return nil // how it ended comes with 06 0F or 06 1E, or is asked for
 	}
-	p.s.t.clock.learn(info.clock, time.Now())
+	p.s.t.clock.learn(info.clock, time.Now(), false)
 	out, err := info.outcome(p.txn.Amount)
 	if err != nil {
 		return err
+	}
+	if out.State == payments.Approved && !sameCurrency(p.txn.Amount.Currency(), info) {
+		return fmt.Errorf("terminal approved in currency %s instead of %s", info.currency, p.txn.Amount.Currency())
 	}
 	if p.told && sameEnd(out, p.outcome) {
 		return nil // said twice

@@ -91,6 +91,7 @@ func (t *Terminal) Recover(ctx context.Context, p payments.Payment) (payments.Ve
 
 // judge decides what the terminal's last transaction says of p. Charged means: this very transaction is shown, by
 // the numbers that the terminal gave it (p.Told), or by amount, currency, numbers newer than the baseline, and time.
+// (Sale or refund is not in the terminal's answer; a reversal is, by the trace that it took back.)
 // Not charged means: the last transaction is the one before p. Everything else is unknown.
 func judge(p payments.Payment, last statusInfo, c clockOffset, timeout time.Duration) (payments.Verdict, payments.Outcome, error) {
 	asked := p.Amount
@@ -109,7 +110,7 @@ func judge(p payments.Payment, last statusInfo, c clockOffset, timeout time.Dura
 		return payments.Unknown, payments.Outcome{}, nil
 	}
 	if last.origTrace != "" {
-		return judgeReversal(p, last, out)
+		return judgeReversal(p, last, out, asked)
 	}
 	if p.Told != nil && p.Told.State == payments.Approved && p.Told.Baseline.Known {
 		switch order(p.Told.Baseline, now) {
@@ -128,10 +129,10 @@ func judge(p payments.Payment, last statusInfo, c clockOffset, timeout time.Dura
 		}
 	}
 	minor, _ := asked.Minor()
-	ours := last.hasAmount && last.amount == minor && sameCurrency(p, last)
+	ours := last.hasAmount && last.amount == minor && sameCurrency(asked.Currency(), last)
 	if !p.Baseline.Known {
-		// Only a clock that is known can tell this payment from an equal one before it.
-		if ours && c.known && inTime(p, last, c, 5*time.Second, timeout) {
+		// Only a clock that is known exactly can tell this payment from an equal one before it.
+		if ours && c.exact && inTime(p, last, c, 5*time.Second, timeout) {
 			return payments.Known, out, nil
 		}
 		return payments.Unknown, payments.Outcome{}, nil
@@ -152,13 +153,13 @@ func judge(p payments.Payment, last statusInfo, c clockOffset, timeout time.Dura
 }
 
 // judgeReversal looks at a reversal that stands as the last transaction: BMP 37 names the trace it took back.
-func judgeReversal(p payments.Payment, last statusInfo, out payments.Outcome) (payments.Verdict, payments.Outcome, error) {
+func judgeReversal(p payments.Payment, last statusInfo, out payments.Outcome, asked money.Amount) (payments.Verdict, payments.Outcome, error) {
 	var ours bool
 	if p.Told != nil && p.Told.Baseline.Trace != "" {
 		ours = p.Told.Baseline.Trace == last.origTrace
 	} else if p.Baseline.Trace != "" {
-		minor, _ := p.Amount.Minor()
-		ours = compare(p.Baseline.Trace, last.origTrace) == newer && last.hasAmount && last.amount == minor && sameCurrency(p, last)
+		minor, _ := asked.Minor()
+		ours = compare(p.Baseline.Trace, last.origTrace) == newer && last.hasAmount && last.amount == minor && sameCurrency(asked.Currency(), last)
 	}
 	if !ours || out.State != payments.Approved {
 		return payments.Unknown, payments.Outcome{}, nil
@@ -168,11 +169,7 @@ func judgeReversal(p payments.Payment, last statusInfo, out payments.Outcome) (p
 }
 
 // sameCurrency is true also where the terminal does not say: it names the currency only if we sent one, and we do.
-func sameCurrency(p payments.Payment, last statusInfo) bool {
-	code := p.Currency
-	if code == "" {
-		code = p.Amount.Currency()
-	}
+func sameCurrency(code string, last statusInfo) bool {
 	want, err := currencyCode(code)
 	if err != nil {
 		return false
@@ -243,18 +240,18 @@ type clock struct {
 
 type clockOffset struct {
 	offset time.Duration
-	known  bool
+	known  bool // also from the time of a payment that ended just now
+	exact  bool // the terminal told the time itself
 }
 
-// learn takes a time that the terminal named just now.
-func (c *clock) learn(at stamp, now time.Time) {
+// learn takes a time that the terminal named just now: exactly, or as the time of a payment that has just ended.
+func (c *clock) learn(at stamp, now time.Time, exact bool) {
 	t, ok := at.near(now)
-	if !ok {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.o = clockOffset{offset: t.Sub(now), known: true}
+	if ok && (exact || !c.o.exact) {
+		c.o = clockOffset{offset: t.Sub(now), known: true, exact: exact}
+	}
 }
 
 func (c *clock) get() clockOffset {

@@ -34,7 +34,7 @@ func TestJudge(t *testing.T) {
 	before := payments.Baseline{Known: true, Receipt: "0230", Trace: "000974"}
 	itself := payments.Baseline{Known: true, Receipt: "0231", Trace: "000975"}
 	approved := &payments.Outcome{State: payments.Approved, ApprovedAmount: eur(t, "9.00"), Baseline: itself}
-	sure := clockOffset{known: true}
+	sure := clockOffset{known: true, exact: true}
 	for _, c := range []struct {
 		name  string
 		base  payments.Baseline
@@ -65,6 +65,7 @@ func TestJudge(t *testing.T) {
 		{name: "no time", base: before, last: func(s *statusInfo) { s.clock = stamp{} }, want: payments.Unknown},
 		{name: "no numbers", base: before, last: func(s *statusInfo) { s.receipt, s.trace = "", "" }, want: payments.Unknown},
 		{name: "no baseline, clock unknown", want: payments.Unknown},
+		{name: "no baseline, clock known from payments only", clock: clockOffset{known: true}, want: payments.Unknown},
 		{name: "no baseline, clock known", clock: sure, want: payments.Known, state: payments.Approved},
 		{name: "no baseline, an equal payment a minute before", clock: sure, last: func(s *statusInfo) { s.clock.minute-- }, want: payments.Unknown},
 		{name: "told, still there", base: before, told: approved, want: payments.Known, state: payments.Approved},

@@ -168,6 +168,7 @@ func (s *session) converse(ctx context.Context, cmd apdu, t talk) (apdu, error) 
 		if overdue := errors.Is(err, errSilent) && !t.limit.After(time.Now()); errors.Is(err, errWoken) || overdue && !stopped {
 			if overdue {
 				stopped, t.limit = true, time.Now().Add(graceAfterLimit)
+				until = t.limit
 			}
 			if err := s.send(ctx, apdu{cmd: cmdAbort}); err != nil {
 				return apdu{}, err
@@ -219,7 +220,10 @@ func (s *session) handle(ctx context.Context, a apdu, t talk) (ended bool, err e
 // answerAfter acknowledges a once f made it durable; else it refuses a, so that the terminal takes it back.
 func (s *session) answerAfter(ctx context.Context, a apdu, f func(apdu) error) error {
 	if err := f(a); err != nil {
-		return errors.Join(err, s.send(ctx, refuse(codeImpossible)))
+		if sent := s.send(ctx, refuse(codeImpossible)); sent != nil {
+			return fmt.Errorf("%w; then %w", err, sent)
+		}
+		return err
 	}
 	return s.send(ctx, answerOK())
 }
@@ -335,7 +339,7 @@ func (s *session) learnTime(data []byte) {
 			})
 		}
 	})
-	s.t.clock.learn(at, time.Now())
+	s.t.clock.learn(at, time.Now(), true)
 }
 
 // currencyCode packs a currency as BMP 49 has it: 09 78 for EUR.

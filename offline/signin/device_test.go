@@ -307,6 +307,25 @@ func TestStartFailures(t *testing.T) {
 	}
 }
 
+// When the administrator has enabled the device flow, the next Start finds it.
+func TestDeviceEndpointAppears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, cloudsim.SignInOptions{NoDeviceEndpoint: true}, nil)
+		s := w.open()
+		w.run(s)
+		if _, err := s.Start(t.Context()); err == nil {
+			t.Fatal("Start went well without a device endpoint")
+		}
+		better, err := cloudsim.NewSignIn(cloudsim.SignInOptions{Issuer: testIssuer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.sim, w.way.h = better, better
+		w.signIn(s)
+		w.wantToken(s)
+	})
+}
+
 func TestNoDeviceEndpointNamesIssuerAndWayOut(t *testing.T) {
 	e := noDeviceEndpoint(testIssuer)
 	if !strings.Contains(e.Message, testIssuer) || !strings.Contains(e.Message, `cloud.flow = "browser"`) {

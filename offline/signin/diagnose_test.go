@@ -115,6 +115,9 @@ func TestConfigIsChecked(t *testing.T) {
 		if (err == nil) != (tt.word == "") || err != nil && !strings.Contains(err.Error(), tt.word) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.word)
 		}
+		if err != nil && strings.Contains(err.Error(), "too@") {
+			t.Errorf("%s: the error repeats a password: %v", tt.name, err)
+		}
 	}
 }
 

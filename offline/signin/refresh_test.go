@@ -147,6 +147,27 @@ func TestOneCallPerRefresh(t *testing.T) {
 	}
 }
 
+// An answer that is over when it comes, or names no lifetime, is no reason to refresh without end.
+func TestSenselessLifetimes(t *testing.T) {
+	for _, lifetime := range []string{`,"expires_in":-1`, `,"expires_in":1`, `,"expires_in":0`, ``} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, cloudsim.SignInOptions{}, nil)
+			s := w.open()
+			w.run(s)
+			w.signIn(s)
+			w.sim.Fail(-1, cloudsim.SignInFault{Grant: cloudsim.GrantRefresh, Status: 200,
+				Body: `{"access_token":"a","token_type":"Bearer","refresh_token":"r"` + lifetime + `}`})
+			time.Sleep(time.Hour)
+			if n := w.sim.Grants(cloudsim.GrantRefresh); n != 1 {
+				t.Errorf("%s: %d refreshes in an hour", lifetime, n)
+			}
+			if tok, err := s.AccessToken(t.Context()); err != nil || tok != "a" || s.Status().AccessExpiresAt != nil {
+				t.Errorf("%s: AccessToken = %q, %v", lifetime, tok, err)
+			}
+		})
+	}
+}
+
 // A server that does not rotate leaves the refresh token out of its answers.
 func TestWithoutRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -189,8 +210,8 @@ func TestNewSignInDuringRefresh(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		w.wantState(s, "signed_in")
-		for range 10 {
-			time.Sleep(5 * time.Second)
+		for range 500 {
+			time.Sleep(100 * time.Millisecond)
 			synctest.Wait()
 			w.wantProblem(s, "")
 			w.wantToken(s)
@@ -441,6 +462,29 @@ func TestForgetDuringRefresh(t *testing.T) {
 		}
 		if n := w.sim.Calls(cloudsim.EndpointRevoke); n != 2 {
 			t.Errorf("%d revocations, want the old and the fresh token", n)
+		}
+	})
+}
+
+// Nobody waits on for a token that will not come.
+func TestForgetSendsWaitersAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, cloudsim.SignInOptions{AccessLifetime: time.Hour}, nil)
+		s := w.open()
+		w.run(s)
+		w.signIn(s)
+		w.sim.Fail(-1, cloudsim.SignInFault{Grant: cloudsim.GrantRefresh, Hang: true})
+		tok := w.wantToken(s)
+		refused := make(chan error, 1)
+		go func() { refused <- s.Refused(t.Context(), tok) }()
+		synctest.Wait()
+		begun := time.Now()
+		if err := s.Forget(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		// Under synctest the clock stands still unless all wait for it.
+		if err := <-refused; !errors.Is(err, ErrSignedOut) || !time.Now().Equal(begun) {
+			t.Errorf("Refused = %v after %v", err, time.Since(begun))
 		}
 	})
 }

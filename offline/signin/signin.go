@@ -178,15 +178,15 @@ func (c *Config) check() error {
 func secureURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return fmt.Errorf("%q is no URL", raw)
+		return errors.New("it is not an address like https://pos.example.com/")
 	}
 	switch {
 	case u.Host == "" || u.User != nil || u.Fragment != "":
-		return fmt.Errorf("%q is not an address like https://pos.example.com/", raw)
+		return fmt.Errorf("%q is not an address like https://pos.example.com/", u.Redacted())
 	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
 		return nil
 	}
-	return fmt.Errorf("%q must begin with https:// (http:// only for a loopback address)", raw)
+	return fmt.Errorf("%q must begin with https:// (http:// only for a loopback address)", u.Redacted())
 }
 
 // load takes over what the last run sealed.
@@ -293,6 +293,13 @@ func (s *SignIn) newAttempt(ctx context.Context) (*attempt, error) {
 	md, err := s.meta.get(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if s.cfg.Flow == FlowBrowser && md.AuthURL == "" || s.cfg.Flow == FlowDevice && md.DeviceAuthURL == "" {
+		// Somebody may just have enabled it: a copy of yesterday is not enough to say no.
+		s.meta.stale()
+		if md, err = s.meta.get(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if s.cfg.Flow == FlowBrowser {
 		return s.newBrowserAttempt(ctx, md)

@@ -112,16 +112,18 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return min(retryAfterLimit, max(0, at.Sub(now)))
 }
 
+const shortestLifetime = 5 * time.Second
+
 // newSet makes a token set of an answer. A server that does not rotate leaves the refresh token out; x/oauth2 then
 // puts in the one we sent.
 func (s *SignIn) newSet(tok *oauth2.Token, generation uint64) *tokenSet {
 	granted, _ := tok.Extra("scope").(string)
 	set := &tokenSet{
-		Generation: generation, Refresh: tok.RefreshToken, Access: tok.AccessToken,
-		AccessExpiry: tok.Expiry, Scopes: scopesOf(granted, s.cfg.Scopes),
+		Generation: generation, Refresh: tok.RefreshToken, Access: tok.AccessToken, Scopes: scopesOf(granted, s.cfg.Scopes),
 	}
-	if !tok.Expiry.IsZero() {
-		set.Lifetime = time.Until(tok.Expiry)
+	// A lifetime of nothing, or less, is no lifetime: going by it would mean to refresh without end.
+	if left := time.Until(tok.Expiry); left >= shortestLifetime {
+		set.AccessExpiry, set.Lifetime = tok.Expiry, left
 	}
 	return set
 }

@@ -386,7 +386,8 @@ func FuzzOpenFile(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := openFile(key, binding, data)
-		if err == nil && !bytes.Equal(data, good) {
+		// Workers seal the sample with nonces of their own, so the content is compared.
+		if err == nil && !reflect.DeepEqual(got, set) {
 			t.Errorf("a file that nobody sealed opens as %+v", got)
 		}
 	})

@@ -415,6 +415,13 @@ func TestOpenWorkIsFoundWithoutScanning(t *testing.T) {
 		{qHeads, []any{1, "[]", 1}}, {qNextDue, []any{1}}, {qStreamTaken, []any{"s", "o", 1}}, {qOldest, nil}, {qOpsSending, nil},
 		{qOpsBlocked, []any{"purchase"}}, {qSaleOps, []any{"[]"}}, {qCountOpen, nil}, {qPaymentBusy, []any{"t"}}, {qPaymentLast, []any{"t"}},
 		{qJobsOpen, []any{"p"}}, {qSaleStream, []any{"s", "t"}}, {qAnswer, []any{"p", "k"}},
+		{qOp, []any{"o"}}, {qOpBegin, []any{"o", 1, 1}}, {qOpEnd, []any{"o", "queued", "", 0, nil, nil, "", 0}},
+		{qAttemptEnd, []any{"o", 1, 1, "", 0, "", "", ""}}, {qSaleState, []any{"s"}}, {qSaleFirst, []any{"s", "t", "sale", nil}},
+		{qPaymentClaim, []any{"p", "s"}}, {qEventsPrune, []any{1, 1, 1}}, {qEventsAfter, []any{1, "", 1}},
+		{qSales + " WHERE " + salesSince + " ORDER BY seq DESC LIMIT 1", []any{1, 1}},
+		{qSales + " WHERE state = ? AND state <> 'delivered' ORDER BY seq DESC LIMIT 1", []any{"queued"}},
+		{qOps + " WHERE state = ? AND state <> 'delivered' ORDER BY seq LIMIT 1", []any{"queued"}},
+		{qPayments + " WHERE " + paymentsSince + " ORDER BY seq DESC LIMIT 1", []any{1, 1}},
 	} {
 		rows, err := s.read.Query("EXPLAIN QUERY PLAN "+tc.query, tc.args...)
 		if err != nil {
@@ -428,6 +435,7 @@ func TestOpenWorkIsFoundWithoutScanning(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Logf("%s\n\t%s", tc.query, strings.Join(plan, "\n\t"))
 		for _, step := range plan {
 			table := strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "_open") && !strings.Contains(step, "json_each") &&
 				!strings.Contains(step, "CONSTANT") && !strings.Contains(step, "(subquery")

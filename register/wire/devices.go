@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"storeagent/devices/printer"
@@ -29,10 +28,8 @@ func (o *Op) UnmarshalJSON(data []byte) error {
 		return nil
 	case text[0] == '"':
 		return json.Unmarshal(text, &o.Text)
-	case o.Op == "barcode":
-		return json.Unmarshal(text, &o.ShowText)
 	}
-	return fmt.Errorf("text of operation %s is not a text", o.Op)
+	return json.Unmarshal(text, &o.ShowText)
 }
 
 // Content is what to print: exactly one of its fields.

@@ -108,7 +108,9 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, types []stri
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 	out := &sse{w: w, rc: http.NewResponseController(w)}
-	if out.send("retry: 2000\n\n") != nil {
+	// The id tells a listener that began at "now" where that was, so that it misses nothing when the line breaks
+	// before its first event.
+	if out.send(fmt.Sprintf("retry: 2000\nid: %d\n\n", cursor)) != nil {
 		return
 	}
 	beat := time.NewTicker(heartbeat)

@@ -387,6 +387,7 @@ func TestDeviceStormsCollapse(t *testing.T) {
 			time.Sleep(10 * time.Millisecond) // fake time
 		}
 		time.Sleep(time.Second) // fake time
+		synctest.Wait()
 		if n := len(m.log); n < 2 || n > 45 {
 			t.Errorf("%d events", n)
 		}
@@ -398,6 +399,7 @@ func TestDeviceStormsCollapse(t *testing.T) {
 		d.Since = d.Since.Add(time.Hour)
 		s.DeviceChanged(d)
 		time.Sleep(time.Second) // fake time
+		synctest.Wait()
 		if len(m.log) != n {
 			t.Error("an event without news")
 		}

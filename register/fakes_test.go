@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -46,7 +45,7 @@ type memory struct {
 	ready    error
 	full     bool          // the disk refuses
 	gate     chan struct{} // where not nil, Accept waits for it
-	entered  chan struct{} // where not nil, Accept says that it began
+	entered  chan struct{} // where not nil, Accept and a waiting payment say that they began
 	accepted int
 }
 
@@ -326,6 +325,9 @@ func (t till) Wait(ctx context.Context, id string) (payments.Payment, error) {
 	if p, err := t.Payment(ctx, id); err != nil || p.State.Final() {
 		return p, err
 	}
+	if t.entered != nil {
+		t.entered <- struct{}{}
+	}
 	<-ctx.Done()
 	return t.Payment(ctx, id)
 }
@@ -578,15 +580,6 @@ func mustAmount(t testing.TB, text string) money.Amount {
 		t.Fatal(err)
 	}
 	return a
-}
-
-func readAll(t testing.TB, r io.Reader) string {
-	t.Helper()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 const minimalSale = `{"transactionId":"T-1","purchasedOn":"2026-03-14T10:12:00","payAmount":"1.99","saleDiscountAmount":"0","itemDiscountAmount":"0","subTotal":"1.99","refundAmount":"0","taxAmount":"0","lineItems":[{"lineNumber":1,"sku":"GUM","isRefund":false,"unitPrice":"1.99","extPrice":"1.99","itemDiscountAmount":"0","saleDiscountAmount":"0","quantity":"1","uom":"EA"}]}`

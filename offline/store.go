@@ -89,7 +89,7 @@ type Store interface {
 // Class is what an attempt's answer means for the operation.
 type Class int
 
-// The classes; ARCHITECTURE.md has the table. The zero value is InDoubtClass: what nobody classified is in doubt.
+// The classes; ARCHITECTURE.md has the table. The zero value is ClassDoubt: what nobody classified is in doubt.
 const (
 	ClassDoubt       Class = iota // anything not listed below
 	ClassDelivered                // the cloud said so
@@ -128,6 +128,7 @@ type Verdict struct {
 type Cloud interface {
 	// Send makes one attempt at op. It does not return an error: every fault is classified.
 	Send(ctx context.Context, op Operation) Verdict
-	// Probe asks a read-only question. nil means that the way to the cloud is open, signed in and answered by it.
+	// Probe asks a read-only question. ClassDelivered means that the way to the cloud is open: it answered a signed-in
+	// caller. ClassBlocked, ClassRejected and ClassUnsupported mean so too, but for the question.
 	Probe(ctx context.Context) Verdict
 }

@@ -3,6 +3,8 @@ package printer
 import (
 	"fmt"
 	"strings"
+
+	"github.com/boombuler/barcode/qr"
 )
 
 // Barcode is a linear barcode whose data passed the rules of its symbology.
@@ -76,6 +78,31 @@ func BarcodeModule(op Op, dots int) int {
 		}
 	}
 	return 0
+}
+
+// qrModule is what a QR code has for dots a module where the document does not say.
+const qrModule = 6
+
+// QRModule is the size of a QR code's modules, in dots, on a line of that many dots: what the operation asks for, else 6
+// or the most that fits. It is 0 where the symbol does not fit, or its data no symbol (ISO/IEC 18004: at most version
+// 40).
+func QRModule(op Op, dots int) int {
+	level, ok := map[string]qr.ErrorCorrectionLevel{"": qr.M, "L": qr.L, "M": qr.M, "Q": qr.Q, "H": qr.H}[op.Level]
+	if !ok {
+		return 0
+	}
+	code, err := qr.Encode(op.Data, level, qr.Auto)
+	if err != nil {
+		return 0
+	}
+	fits := dots / code.Bounds().Dx()
+	switch {
+	case op.Size == 0:
+		return min(qrModule, fits)
+	case op.Size > fits:
+		return 0
+	}
+	return op.Size
 }
 
 func notCode39(r rune) bool {

@@ -248,7 +248,7 @@ func checkOp(op Op, path string, columns int) error {
 		c.oneOf("align", op.Align, "", "left", "center", "right")
 		c.inRange("size", op.Size, 0, 16)
 		c.oneOf("level", op.Level, "", "L", "M", "Q", "H")
-		c.qrData(op)
+		c.qrData(op, columns)
 	case "image":
 		c.oneOf("align", op.Align, "", "left", "center", "right")
 		c.image(op, columns)
@@ -346,16 +346,19 @@ func (c *checker) columns(cells []Cell, columns int) {
 	}
 }
 
-// qrData holds data to the byte capacity of a version 40 symbol (ISO/IEC 18004 table 7).
-func (c *checker) qrData(op Op) {
-	limit := map[string]int{"": 2331, "L": 2953, "M": 2331, "Q": 1663, "H": 1273}[op.Level]
+// qrBytes is the most that any QR code holds (ISO/IEC 18004, version 40-L).
+const qrBytes = 2953
+
+func (c *checker) qrData(op Op, columns int) {
 	switch {
 	case op.Data == "":
 		c.fail("data", "is empty")
-	case len(op.Data) > limit:
-		c.fail("data", fmt.Sprintf("has %d bytes, at most %d fit at this level", len(op.Data), limit))
-	default:
-		c.text("data", strings.ReplaceAll(op.Data, "\r\n", "\n"))
+	case len(op.Data) > qrBytes:
+		c.fail("data", fmt.Sprintf("has %d bytes, a QR code holds at most %d", len(op.Data), qrBytes))
+	}
+	c.text("data", strings.ReplaceAll(op.Data, "\r\n", "\n"))
+	if c.err == nil && QRModule(op, Dots(columns)) == 0 {
+		c.fail("data", "does not fit the width of the paper at this size and level; make size or data smaller")
 	}
 }
 

@@ -336,6 +336,9 @@ func (w *worker) finish(ctx context.Context, job Job) {
 			return
 		}
 		w.complain("commit the end of print job "+job.ID, err)
+		if errors.Is(err, journal.ErrNotFound) {
+			return // somebody took the record away
+		}
 		if ctx.Err() != nil {
 			return // it is found in Sending at the next start, and becomes Unknown
 		}

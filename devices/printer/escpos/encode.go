@@ -295,16 +295,12 @@ func code128(code printer.Barcode, module, dots int) ([]byte, int) {
 // qrcode stores and prints a model 2 symbol: GS ( k, functions 165, 167, 169, 180, 181.
 func (e *encoder) qrcode(op printer.Op) {
 	e.modes(printer.Op{}, alignCode(op.Align))
-	size := op.Size
-	if size == 0 {
-		size = 6
-	}
 	level := byte('0' + strings.Index("LMQH", op.Level))
 	if op.Level == "" {
 		level = '1' // M
 	}
 	e.put(gs, '(', 'k', 4, 0, '1', 'A', '2', 0)
-	e.put(gs, '(', 'k', 3, 0, '1', 'C', byte(size))
+	e.put(gs, '(', 'k', 3, 0, '1', 'C', byte(printer.QRModule(op, printer.Dots(e.profile.columns))))
 	e.put(gs, '(', 'k', 3, 0, '1', 'E', level)
 	n := len(op.Data) + 3
 	e.put(gs, '(', 'k', byte(n), byte(n>>8), '1', 'P', '0')

@@ -59,6 +59,8 @@ func TestEncodeBytes(t *testing.T) {
 		"code128 dle": {printer.Op{Op: "barcode", Symbology: "code128", Data: "1604"}, "1d68401d77031d48021d66001d6b49067b4231363034"},
 		"qr": {printer.Op{Op: "qrcode", Data: "https://example.com/r/1"}, "1d286b0400314132001d286b03003143061d286b03003145311d286b1a0031503068" +
 			"747470733a2f2f6578616d706c652e636f6d2f722f311d286b0300315130"},
+		"large qr": {printer.Op{Op: "qrcode", Data: strings.Repeat("1", 2000)}, "1d286b0400314132001d286b03003143041d286b03003145311d286bd307315030" +
+			strings.Repeat("31", 2000) + "1d286b0300315130"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			doc := printer.Document{c.op}

@@ -156,7 +156,7 @@ func crashTwice(t *testing.T, r reply, first, second fault) {
 	})
 	s.runOn(&disk{Memory: s.mem, fault: first}, 20*time.Second)
 	s.runOn(&disk{Memory: s.mem, fault: second}, 20*time.Second)
-	s.runOn(&disk{Memory: s.mem}, 2*time.Hour)
+	s.runOn(&disk{Memory: s.mem}, 10*time.Minute)
 
 	op, n := s.op(rec), s.cloud.executed(id)
 	bad := n > 1 || // doubled

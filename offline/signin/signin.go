@@ -23,7 +23,7 @@ import (
 )
 
 // ErrSignedOut means that there is no sign-in to take a token from; a person has to sign in.
-var ErrSignedOut = errors.New("not signed in to the cloud")
+var ErrSignedOut = fmt.Errorf("not signed in: %w", offline.ErrSignedOut)
 
 // Flow is how the store signs in; the words of the configuration key cloud.flow.
 type Flow string

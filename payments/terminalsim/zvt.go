@@ -40,7 +40,7 @@ type Options struct {
 	Script        []Behaviour // nil approves everything
 	LostAck       LostAck     // "" for Reverses
 	FirstReceipt  int         // 0 for 1
-	Mute06_20     bool        // answers 06 20 with nothing but the completion, as some terminals do
+	NoLast        bool        // answers 06 20 with nothing but the completion, as some terminals do
 	ShowReversals bool        // a reversal becomes the last transaction, naming the trace it took back
 	ClockOffset   time.Duration
 	TellTime      bool              // sends 04 01 after registration
@@ -239,7 +239,7 @@ func (z *ZVT) repeat(ctx context.Context, w wire, data []byte) error {
 		return err
 	}
 	switch {
-	case z.o.Mute06_20:
+	case z.o.NoLast:
 		return z.ask(ctx, w, done)
 	case last == nil:
 		return z.ask(ctx, w, abort(0x83))

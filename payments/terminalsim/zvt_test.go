@@ -228,6 +228,33 @@ func TestLostAcknowledgement(t *testing.T) {
 	}
 }
 
+func TestCutAtEachStep(t *testing.T) {
+	for _, step := range Steps() {
+		script, err := ParseScript("cut=" + step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		withRegister(t, Options{Script: script}, func(z *ZVT, dial func() register) {
+			r := dial()
+			r.say(register06, ok, registered)
+			r.say(ok)
+			r.say(pay)
+			go func() { // takes everything
+				for err := error(nil); err == nil; {
+					_, err = r.conn.Write(unhex(t, ok))
+				}
+			}()
+			_, _ = io.Copy(io.Discard, r.conn) // ends with the cut
+			synctest.Wait()
+			booked := step == StepPrinted || step == StepEndSent
+			approved := booked || step == StepHost || step == StepResultSent || step == StepResultAck
+			if c := z.Charges(); (len(c) == 1) != approved || approved && c[0].Standing() != booked {
+				t.Errorf("%s: %+v", step, c)
+			}
+		})
+	}
+}
+
 func TestRefusedResultIsTakenBack(t *testing.T) {
 	withRegister(t, Options{}, func(z *ZVT, dial func() register) {
 		r := dial()

@@ -324,6 +324,22 @@ func cut(b *bench, step string, history bool) {
 	b.pay("12.00")
 }
 
+// cutRecovery breaks the line while the terminal is asked: an error, never a verdict, and the next question works.
+func cutRecovery(b *bench, step string) {
+	b.pay("12.00")
+	b.h.Next(Unreadable)
+	a := b.attempt(payments.Sale, "12.00")
+	err := a.do()
+	synctest.Wait()
+	b.h.CutAt(step)
+	if v, _, err := b.term.Recover(b.ctx, a.p); err == nil || v != payments.Unknown {
+		b.Errorf("verdict %d over a cut line (%v)", v, err)
+	}
+	if state := a.settle(err, false); state != payments.Approved {
+		b.Errorf("state %s", state)
+	}
+}
+
 // stop ends the agent at one step and asks after its restart.
 func stop(b *bench, step string) {
 	b.pay("12.00")

@@ -56,8 +56,9 @@ type Harness struct {
 	Currency     string
 	Next         func(b Behaviour)           // all payments from now on
 	Steps        []string                    // steps of a payment, in order
-	CutAt        func(step string)           // cuts the line once, when the next payment gets there
-	At           func(step string, f func()) // calls f once, when the next payment gets there
+	AskSteps     []string                    // steps of a recovery, in order
+	CutAt        func(step string)           // cuts the line once, when the terminal gets there
+	At           func(step string, f func()) // calls f once, when the terminal gets there
 	Charges      func() []Charge
 	Asked        func() int // money commands that reached the terminal
 	Acknowledged func() int // results the driver acknowledged; nil where the protocol has no acknowledgement
@@ -81,8 +82,13 @@ func Suite(t *testing.T, open func(t *testing.T) Harness) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { inBubble(t, open, c.run) })
 	}
-	steps := open(t).Steps
-	for _, step := range steps {
+	h := open(t)
+	for _, step := range h.AskSteps {
+		t.Run("line cut in recovery at "+step, func(t *testing.T) {
+			inBubble(t, open, func(b *bench) { cutRecovery(b, step) })
+		})
+	}
+	for _, step := range h.Steps {
 		t.Run("line cut at "+step, func(t *testing.T) { inBubble(t, open, func(b *bench) { cut(b, step, false) }) })
 		t.Run("line cut at "+step+" after an equal payment", func(t *testing.T) {
 			inBubble(t, open, func(b *bench) { cut(b, step, true) })

@@ -285,6 +285,14 @@ func TestStatusReply(t *testing.T) {
 	}
 }
 
+func TestStatusText(t *testing.T) {
+	for code, want := range map[byte]bool{0: true, 0xDC: true, 0x51: false, 0x9C: false, 0xB1: false, 0xC2: false, 0xCC: false, 0xF0: false, 0x77: false} {
+		if text, ready := statusText(code); ready != want || text == "" {
+			t.Errorf("%02X: %q, ready %v", code, text, ready)
+		}
+	}
+}
+
 func FuzzAPDU(f *testing.F) {
 	for _, a := range apdus {
 		f.Add(unhex(f, a))

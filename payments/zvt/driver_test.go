@@ -1,8 +1,10 @@
 package zvt_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -162,7 +164,7 @@ func TestPartialApproval(t *testing.T) {
 
 // Some terminals answer the query with nothing: then a person must look.
 func TestTerminalThatCannotTell(t *testing.T) {
-	inBoth(t, terminalsim.Options{Mute06_20: true}, func(t *testing.T, r *rig) {
+	inBoth(t, terminalsim.Options{NoLast: true}, func(t *testing.T, r *rig) {
 		term := r.driver()
 		ctx := running(t, term)
 		r.script("deaf")
@@ -265,6 +267,46 @@ func TestInfoAndStatus(t *testing.T) {
 		}
 		if i := term.Info(); i.Serial != "28004869" || i.Model != "ZVT 1.0.0" || i.Category != devices.PaymentTerminal {
 			t.Errorf("%+v", i)
+		}
+	})
+}
+
+// Not even a log at its most talkative holds the password or the card number.
+func TestLogHoldsNoSecrets(t *testing.T) {
+	inBoth(t, terminalsim.Options{}, func(t *testing.T, r *rig) {
+		var log bytes.Buffer // written by the owner goroutine, read after it ended
+		term, err := zvt.New(zvt.Config{
+			Name: "front", Open: r.open, Serial: r.serial, Options: r.opt,
+			Log: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = term.Run(ctx) }()
+		ready(t, term)
+		r.script("fullpan")
+		l, err := pay(ctx, t, term, cents(t, 1016))
+		if err != nil || len(l.receipt.Merchant) == 0 {
+			t.Fatalf("%v %+v", err, l)
+		}
+		if _, err := term.Status(ctx); err != nil {
+			t.Error(err)
+		}
+		refund := &ledger{}
+		if err := term.Do(ctx, payments.Txn{Type: payments.Refund, Amount: cents(t, 5)}, refund); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		<-ended
+		if !strings.Contains(log.String(), "04 0F") {
+			t.Fatalf("nothing was logged: %s", log.String())
+		}
+		for _, secret := range []string{"123456", "EjRW", "4111111111111111", "2912", "34313131"} {
+			if strings.Contains(log.String(), secret) {
+				t.Errorf("%s in the log:\n%s", secret, log.String())
+			}
 		}
 	})
 }

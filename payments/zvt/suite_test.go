@@ -104,6 +104,7 @@ func (r *rig) script(text string) {
 func (r *rig) harness() terminaltest.Harness {
 	return terminaltest.Harness{
 		Terminal: r.driver(), Restart: r.driver, Currency: "EUR", Steps: terminalsim.Steps(), Asked: r.sim.Asked,
+		AskSteps: []string{terminalsim.StepLastReceived, terminalsim.StepLastSent},
 		Next: func(b terminaltest.Behaviour) {
 			r.script(map[terminaltest.Behaviour]string{
 				terminaltest.Approve: "approve slow=2", terminaltest.Decline: "decline=05", terminaltest.CancelCard: "cancel",

@@ -144,11 +144,11 @@ func TestFewSalesInDoubtWhileTheCloudSwallowsThem(t *testing.T) {
 		s := newShop(t)
 		s.cloud.answers(func(offline.Operation) reply { return dropped })
 		s.run()
-		for range 500 {
+		for range 150 {
 			s.sell("")
 		}
 		pass(10 * time.Minute)
-		if st := s.desk.Status(); st.Parked < 1 || st.Parked > 30 || st.Queued != 500-st.Parked {
+		if st := s.desk.Status(); st.Parked < 1 || st.Parked > 30 || st.Queued != 150-st.Parked {
 			t.Errorf("a cloud that answers probes and swallows sales: %+v", st)
 		}
 		s.cloud.answers(func(offline.Operation) reply { return fine })

@@ -3,6 +3,7 @@ package register
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -41,7 +42,8 @@ func parseJSON(body []byte) (node, *refusal) {
 	var raw json.RawMessage
 	if err := json.Unmarshal(body, &raw); err != nil {
 		detail := "The body is not JSON."
-		if syntax := (*json.SyntaxError)(nil); asSyntax(err, &syntax) {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
 			detail = fmt.Sprintf("The body is not JSON; it breaks at byte %d.", syntax.Offset)
 		}
 		return node{}, refuse(http.StatusBadRequest, "invalid_json", detail, hint)
@@ -53,12 +55,6 @@ func parseJSON(body []byte) (node, *refusal) {
 		return node{}, refuse(http.StatusBadRequest, "invalid_json", "The body is "+err.Error()+".", hint)
 	}
 	return n, nil
-}
-
-func asSyntax(err error, target **json.SyntaxError) bool {
-	s, ok := err.(*json.SyntaxError)
-	*target = s
-	return ok
 }
 
 func readNode(dec *json.Decoder, depth int) (node, error) {

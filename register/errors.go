@@ -67,6 +67,8 @@ var known = []struct {
 		hint: "Free disk space on this computer, then send the same request with the same key again."}},
 	{journal.ErrNotFound, refusal{status: 404, code: "not_found", detail: "There is no record of that id.",
 		hint: "Check the id; the listing of the same path shows those there are."}},
+	{journal.ErrCursor, refusal{status: 422, code: "invalid_cursor", detail: "The cursor is not one that this listing gave out.",
+		hint: "Pass nextCursor of the page before, unchanged, or leave cursor out to begin anew."}},
 	{journal.ErrKeyUsed, refusal{status: 409, code: "in_progress", detail: "This key was taken by another request a moment ago.",
 		hint: "Send the same request again to get its answer."}},
 	{payments.ErrTerminalInDoubt, refusal{status: 409, code: "terminal_in_doubt",

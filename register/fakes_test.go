@@ -23,7 +23,6 @@ import (
 	"storeagent/payments"
 	"storeagent/payments/money"
 	"storeagent/register"
-	"storeagent/register/receipt"
 )
 
 // memory stands in for the floors below: one lock, one set of idempotency records, one event log. A second Server over
@@ -195,7 +194,7 @@ func (d desk) Accept(_ context.Context, body json.RawMessage, by journal.Actor, 
 			return offline.Record{}, &offline.TenderError{Index: i, PaymentID: t.PaymentID, Why: "unknown"}
 		}
 	}
-	r := offline.Record{ID: fmt.Sprintf("sale-%d", len(d.sales)+1), TransactionID: posted.TransactionID, AcceptedAt: time.Unix(1700000000, 0).UTC(), AcceptedBy: by.PairingID, Body: body}
+	r := offline.Record{ID: fmt.Sprintf("sale-%d", len(d.sales)+1), TransactionID: posted.TransactionID, AcceptedAt: time.Unix(1700000000, 0).UTC(), AcceptedBy: by.PairingID, Body: body, State: offline.Queued}
 	if err := d.commit(entry(r)); err != nil {
 		return offline.Record{}, err
 	}
@@ -497,7 +496,7 @@ func newServer(t testing.TB, m *memory, change ...func(*register.Config)) *regis
 	}
 	c := register.Config{
 		Port: 8787, AllowedOrigins: []string{allowedOrigin}, Version: "1.2.3", StoreCode: "DALLAS", Register: "LANE-3", Currency: "USD",
-		Store: receipt.Store{Name: "Corner Shop"}, GiftcardPrefixes: []string{"600649"},
+		StoreName: "Corner Shop", StoreAddress: "1 Main Street\nDallas", GiftcardPrefixes: []string{"600649"},
 		Keys: m, Events: m, Pairings: m, Sales: desk{m}, Queue: desk{m}, Payments: till{m}, Printing: spooler{m}, Devices: m, SignIn: cloudDoor{m},
 		Status: func() register.Extra { return register.Extra{FreeBytes: 1 << 30} },
 		Ready:  func(context.Context) error { m.mu.Lock(); defer m.mu.Unlock(); return m.ready },
@@ -595,4 +594,22 @@ func (f failing) Forget(context.Context) error {
 		panic("sign-in broke with a secret")
 	}
 	return f.err
+}
+
+// judging puts the real decoder before the desk of a memory.
+type judging struct{ desk }
+
+func (j judging) Accept(ctx context.Context, body json.RawMessage, by journal.Actor, entry func(offline.Record) journal.Entry) (offline.Record, error) {
+	s, err := sale.Decode(body, sale.Defaults{StoreCode: "DALLAS", Currency: "USD"})
+	if err != nil {
+		return offline.Record{}, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r := offline.Record{ID: fmt.Sprintf("sale-%d", j.accepted+1), TransactionID: s.TransactionID, State: offline.Queued, Warnings: s.Warnings, AcceptedBy: by.PairingID}
+	if err := j.commit(entry(r)); err != nil {
+		return r, err
+	}
+	j.accepted++
+	return r, nil
 }

@@ -282,7 +282,7 @@ func TestStatus(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	for _, want := range []string{"clock_wrong", "cannot_sell", "queue_paused", "device_offline"} {
+	for _, want := range []string{"clock_wrong", "cannot_sell", "device_offline"} {
 		if !slices.Contains(codes, want) {
 			t.Errorf("problems %v lack %s", codes, want)
 		}
@@ -357,5 +357,31 @@ func TestEnsureTechnician(t *testing.T) {
 	}
 	if s, fourth := ensure(); fourth == second || !works(s, fourth) || works(s, second) {
 		t.Error("a revoked token came back")
+	}
+}
+
+// TestSalesThroughTheRealDesk posts the examples of the cloud vendor's page as they stand, and fields that are wrong,
+// through offline's own judgement.
+func TestSalesThroughTheRealDesk(t *testing.T) {
+	m := newMemory()
+	s := newServer(t, m, func(c *register.Config) { c.Sales = judging{desk{m}} })
+	for i, name := range []string{"minimal", "complete", "refund"} {
+		body, err := os.ReadFile(filepath.Join("..", "testdata", "sales", name+".json")) //nolint:gosec // our own
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := ask{method: "POST", path: "/v1/sales", token: registerToken, key: fmt.Sprint(i), body: string(body)}
+		if w := a.do(t, s); w.Code != 201 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+	for i, tt := range []struct{ body, location string }{
+		{strings.Replace(minimalSale, `"T-1"`, `7`, 1), "transactionId"}, {strings.Replace(minimalSale, `"quantity":"1"`, `"quantity":1`, 1), "lineItems[0].quantity"},
+		{strings.Replace(minimalSale, `"sku"`, `"SKU"`, 1), "lineItems[0]"}, {strings.Replace(minimalSale, `{`, `{"zz9MARKER":1,`, 1), ""}, {`{}`, "transactionId"},
+	} {
+		w := ask{method: "POST", path: "/v1/sales", token: registerToken, key: fmt.Sprint("bad", i), body: tt.body}.do(t, s)
+		if w.Code != 422 || !strings.Contains(w.Body.String(), `"location":"`+tt.location) || strings.Contains(w.Body.String(), "MARKER") {
+			t.Errorf("%s: %d %s", tt.body, w.Code, w.Body)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"storeagent/devices/printer"
 	"storeagent/internal/journal"
@@ -35,7 +36,7 @@ func (s *Server) layOut(ctx context.Context, id string, columns int) (printer.Do
 		paid = append(paid, p)
 	}
 	doc, err := receipt.Layout(receipt.Input{
-		Store: s.cfg.Store, Sale: view.Sale, TransactionID: view.TransactionID, Currency: view.Currency,
+		Store: s.receiptStore(), Sale: view.Sale, TransactionID: view.TransactionID, Currency: view.Currency,
 		Tenders: view.Tenders, Payments: paid, Columns: columns,
 	})
 	if err != nil {
@@ -45,4 +46,13 @@ func (s *Server) layOut(ctx context.Context, id string, columns int) (printer.Do
 		return nil, no
 	}
 	return doc, nil
+}
+
+// receiptStore is the head of every receipt.
+func (s *Server) receiptStore() receipt.Store {
+	head := receipt.Store{Name: s.cfg.StoreName, TaxID: s.cfg.TaxID}
+	if s.cfg.StoreAddress != "" {
+		head.Address = strings.Split(s.cfg.StoreAddress, "\n")
+	}
+	return head
 }

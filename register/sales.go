@@ -41,7 +41,7 @@ func accepted(r offline.Record) wire.SaleAccepted {
 	if warnings == nil {
 		warnings = []sale.Warning{}
 	}
-	return wire.SaleAccepted{ID: r.ID, TransactionID: r.TransactionID, State: offline.Queued, AcceptedAt: r.AcceptedAt, Warnings: warnings}
+	return wire.SaleAccepted{ID: r.ID, TransactionID: r.TransactionID, State: r.State, AcceptedAt: r.AcceptedAt, Warnings: warnings}
 }
 
 type saleQuery struct {

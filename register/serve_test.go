@@ -191,7 +191,7 @@ func TestServeEndsStreamsAndPolls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stream.Body.Close() //nolint:errcheck // only read
+	defer stream.Body.Close()
 	in := bufio.NewReader(stream.Body)
 	if line, err := in.ReadString('\n'); err != nil || line != "retry: 2000\n" {
 		t.Fatalf("%q %v", line, err)

@@ -18,7 +18,6 @@ import (
 
 	"storeagent/offline"
 	"storeagent/payments/money"
-	"storeagent/register/receipt"
 	"storeagent/register/wire"
 )
 
@@ -36,10 +35,12 @@ type Config struct {
 	AllowedOrigins []string // browser origins that may call, exactly as browsers send them
 	Version        string
 
-	StoreCode string
-	Register  string
-	Currency  string        // ISO 4217, for amounts that come without one
-	Store     receipt.Store // receipt head and foot
+	StoreCode    string
+	Register     string
+	Currency     string // ISO 4217, for amounts that come without one
+	StoreName    string // receipt head
+	StoreAddress string // the same, lines separated by \n
+	TaxID        string // the same
 
 	GiftcardPrefixes []string // scans that begin so are gift cards
 
@@ -60,7 +61,8 @@ type Config struct {
 	Log   *slog.Logger
 }
 
-// Extra is the part of GET /v1/status that no interface above gives.
+// Extra is the part of GET /v1/status that no interface above gives. Problems are those of queue, disk and cloud;
+// those of devices, terminals and sign-in are found here.
 type Extra struct {
 	FreeBytes   int64
 	ClockSkewMS *int64 // nil until the cloud was asked

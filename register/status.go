@@ -38,7 +38,6 @@ func (s *Server) status(ctx context.Context) wire.Status {
 		st.Problems = append(st.Problems, wire.StatusProblem{Code: "cannot_sell", Severity: "error",
 			Message: "Sales cannot be accepted now.", Hint: explain(notReady).hint})
 	}
-	st.Problems = append(st.Problems, queueProblems(queue)...)
 	st.Problems = append(st.Problems, signInProblems(st.SignIn)...)
 	st.Problems = append(st.Problems, terminalProblems(terminals)...)
 	st.Problems = append(st.Problems, deviceProblems(list)...)
@@ -65,28 +64,6 @@ func canCharge(list []payments.TerminalInfo) bool {
 		}
 	}
 	return false
-}
-
-func queueProblems(q offline.QueueStatus) []wire.StatusProblem {
-	var list []wire.StatusProblem
-	add := func(code, severity, message, hint string) {
-		list = append(list, wire.StatusProblem{Code: code, Severity: severity, Message: message, Hint: hint})
-	}
-	switch q.Connection {
-	case offline.Offline:
-		add("cloud_offline", "warning", "The cloud cannot be reached; sales are kept and sent later.", "Check the store's network; selling goes on.")
-	case offline.SignedOut:
-		add("signed_out", "error", "The agent is not signed in to the cloud; sales are kept and wait.", "Sign in: storeagent sign-in.")
-	case offline.PausedConn:
-		add("queue_paused", "warning", "Sending was paused by a person.", "Resume with POST /v1/queue/resume when it is time.")
-	}
-	if q.Parked > 0 {
-		add("parked", "error", fmt.Sprintf("%d operations are parked and wait for a person.", q.Parked), "See storeagent queue list; then resend, settle or discard each.")
-	}
-	if q.InDoubt > 0 {
-		add("in_doubt", "warning", fmt.Sprintf("%d operations were sent without a trustworthy answer.", q.InDoubt), "The agent looks for evidence; what it cannot settle will be parked.")
-	}
-	return list
 }
 
 func signInProblems(st offline.SignInStatus) []wire.StatusProblem {

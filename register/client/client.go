@@ -27,7 +27,7 @@ import (
 )
 
 // Problem is a refusal of the API; errors.As finds it in the errors of all methods.
-type Problem = wire.Problem
+type Problem = wire.Problem //nolint:errname // RFC 9457 calls it a problem
 
 // maxAnswer bounds what is read of one answer, in bytes.
 const maxAnswer = 16 << 20
@@ -101,7 +101,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 		return nil, fmt.Errorf("call the agent: %w", err)
 	}
 	if answer.StatusCode/100 != 2 {
-		defer answer.Body.Close() //nolint:errcheck // read or not, it is a refusal
+		defer answer.Body.Close()
 		return nil, fmt.Errorf("%s %s: %w", r.method, r.path, problem(answer))
 	}
 	return answer, nil

@@ -10,7 +10,7 @@ type FieldError struct {
 }
 
 // Problem is every refusal of the API: RFC 9457 application/problem+json with the fields of our contract.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Type      string       `json:"type" doc:"A URN made of the code; nothing to be fetched"`
 	Title     string       `json:"title" doc:"The HTTP status in words"`
 	Status    int          `json:"status"`

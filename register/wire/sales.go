@@ -21,6 +21,8 @@ type Sale struct {
 	TaxAmount          string     `json:"taxAmount"`
 	Channel            string     `json:"channel,omitempty"`
 	MemberID           string     `json:"memberId,omitempty"`
+	CustomerID         string     `json:"customerId,omitempty"`
+	Email              string     `json:"email,omitempty"`
 	OrderType          string     `json:"orderType,omitempty"`
 	PayMethod          string     `json:"payMethod,omitempty"`
 	LineItems          []SaleLine `json:"lineItems" nullable:"false"`

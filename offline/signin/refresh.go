@@ -27,7 +27,7 @@ const (
 var errOvertaken = errors.New("the sign-in changed meanwhile")
 
 // AccessToken gives a token for the cloud. It waits for a refresh where the last one is over, as long as ctx allows,
-// which needs Run. It fails with ErrSignedOut where a person has to sign in, and with another error where a token may
+// which needs Run. It fails with offline.ErrSignedOut where a person has to sign in, and with another error where a token may
 // come later; during a back-off it does so at once.
 func (s *SignIn) AccessToken(ctx context.Context) (string, error) {
 	s.mu.Lock()
@@ -92,15 +92,15 @@ func (s *SignIn) Refused(ctx context.Context, token string) error {
 	return f.wait(ctx)
 }
 
-// refreshable fails with ErrSignedOut where no refresh can give a token; the caller holds mu.
+// refreshable fails with offline.ErrSignedOut where no refresh can give a token; the caller holds mu.
 func (s *SignIn) refreshable() error {
 	if s.cfg.Flow == FlowClient && !s.forgotten || s.set != nil && s.set.Refresh != "" {
 		return nil
 	}
 	if s.problem != nil {
-		return fmt.Errorf("%w: %s", ErrSignedOut, s.problem.Message)
+		return fmt.Errorf("%w: %s", offline.ErrSignedOut, s.problem.Message)
 	}
-	return ErrSignedOut
+	return offline.ErrSignedOut
 }
 
 // want joins the refresh that callers wait for, or asks for one; the caller holds mu.
@@ -384,15 +384,15 @@ func (s *SignIn) sealAnd(ctx context.Context, set *tokenSet, still func() bool, 
 	return nil
 }
 
-// drop ends the sign-in because the server does not take it any more. It returns the problem as ErrSignedOut.
+// drop ends the sign-in because the server does not take it any more. It returns the problem as offline.ErrSignedOut.
 func (s *SignIn) drop(epoch uint64, problem *Error) error {
-	out := fmt.Errorf("%w: %s", ErrSignedOut, problem.Message)
+	out := fmt.Errorf("%w: %s", offline.ErrSignedOut, problem.Message)
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()
 	s.mu.Lock()
 	if s.epoch != epoch {
 		s.mu.Unlock()
-		return ErrSignedOut
+		return offline.ErrSignedOut
 	}
 	s.epoch++
 	s.set, s.problem = nil, faultOf(problem)
@@ -438,7 +438,7 @@ func (s *SignIn) postpone(epoch uint64, err error) {
 		}
 		if ae != nil && !ae.transient() {
 			delay = retryRefused
-			s.lastErr = fmt.Errorf("%w: %s", ErrSignedOut, e.Message)
+			s.lastErr = fmt.Errorf("%w: %s", offline.ErrSignedOut, e.Message)
 		}
 	}
 	s.retryAt = time.Now().Add(delay)

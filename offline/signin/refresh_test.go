@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"storeagent/offline"
 	"storeagent/offline/cloudsim"
 )
 
@@ -45,7 +46,7 @@ func TestRotationOverHours(t *testing.T) {
 		w.wantToken(s)
 		stop = w.run(s)
 		time.Sleep(time.Hour)
-		if _, err := s.AccessToken(t.Context()); err == nil || errors.Is(err, ErrSignedOut) {
+		if _, err := s.AccessToken(t.Context()); err == nil || errors.Is(err, offline.ErrSignedOut) {
 			t.Errorf("without network AccessToken = %v", err)
 		}
 		w.wantState(s, "signed_in")
@@ -309,7 +310,7 @@ func TestRefusedAfterRevocationSignsOut(t *testing.T) {
 		w.signIn(s)
 		tok := w.wantToken(s)
 		w.sim.RevokeAll()
-		if err := s.Refused(t.Context(), tok); !errors.Is(err, ErrSignedOut) {
+		if err := s.Refused(t.Context(), tok); !errors.Is(err, offline.ErrSignedOut) {
 			t.Errorf("Refused = %v", err)
 		}
 		synctest.Wait()
@@ -483,7 +484,7 @@ func TestForgetSendsWaitersAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Under synctest the clock stands still unless all wait for it.
-		if err := <-refused; !errors.Is(err, ErrSignedOut) || !time.Now().Equal(begun) {
+		if err := <-refused; !errors.Is(err, offline.ErrSignedOut) || !time.Now().Equal(begun) {
 			t.Errorf("Refused = %v after %v", err, time.Since(begun))
 		}
 	})

@@ -22,9 +22,6 @@ import (
 	"storeagent/offline"
 )
 
-// ErrSignedOut means that there is no sign-in to take a token from; a person has to sign in.
-var ErrSignedOut = fmt.Errorf("not signed in: %w", offline.ErrSignedOut)
-
 // Flow is how the store signs in; the words of the configuration key cloud.flow.
 type Flow string
 
@@ -317,7 +314,7 @@ func (s *SignIn) Forget(ctx context.Context) error {
 	s.epoch++
 	s.set, s.pending, s.outcome, s.problem = nil, nil, "", nil
 	s.forgotten, s.unsure, s.failures, s.retryAt, s.lastErr = true, false, 0, time.Time{}, nil
-	s.land("", ErrSignedOut)
+	s.land("", offline.ErrSignedOut)
 	s.mu.Unlock()
 	err := s.vault.discard()
 	s.fileMu.Unlock()

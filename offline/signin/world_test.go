@@ -227,8 +227,8 @@ func (w *world) wantToken(s *SignIn) string {
 
 func (w *world) wantSignedOut(s *SignIn) {
 	w.t.Helper()
-	if tok, err := s.AccessToken(w.t.Context()); !errors.Is(err, ErrSignedOut) || tok != "" {
-		w.t.Fatalf("AccessToken = %q, %v; want ErrSignedOut", tok, err)
+	if tok, err := s.AccessToken(w.t.Context()); !errors.Is(err, offline.ErrSignedOut) || tok != "" {
+		w.t.Fatalf("AccessToken = %q, %v; want offline.ErrSignedOut", tok, err)
 	}
 }
 

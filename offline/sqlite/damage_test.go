@@ -341,3 +341,46 @@ func FuzzParseHighwater(f *testing.F) {
 		}
 	})
 }
+
+// corruption gives the error that SQLite answers with for a damaged page.
+func corruption(t *testing.T) error {
+	t.Helper()
+	dir := t.TempDir()
+	closeIt(t, openIn(t, dir))
+	path := filepath.Join(dir, databaseFile)
+	edit(t, path, func(b []byte) []byte { zero(b[4096:]); return b })
+	db, err := openReaders(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var n int
+	if err = db.QueryRow(`SELECT count(*) FROM sales`).Scan(&n); primary(err) != codeCorrupt {
+		t.Fatalf("damaged file: %v, want code 11", err)
+	}
+	return err
+}
+
+func TestDamageMetWhileRunningHurtsOnlyItsCaller(t *testing.T) {
+	broken := corruption(t)
+	s := openTemp(t)
+	release := hold(t, s)
+	set := func(name string) *request {
+		return &request{ctx: t.Context(), do: func(tx *tx) error { _, err := tx.exec(qSettingSet, name, "x"); return err }}
+	}
+	first := handOver(s, set("first"))
+	bad := handOver(s, &request{ctx: t.Context(), do: func(*tx) error { return broken }})
+	last := handOver(s, set("last"))
+	release()
+	if err := <-bad; primary(err) != codeCorrupt || errors.Is(err, journal.ErrStorageFull) {
+		t.Errorf("who met the damage heard %v", err)
+	}
+	if err := errors.Join(<-first, <-last); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"first", "last"} {
+		if _, err := s.Settings().Get(t.Context(), name); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -254,10 +254,19 @@ func TestAuditChain(t *testing.T) {
 	ctx := t.Context()
 	by := journal.Actor{PairingID: "p1", Name: "Ann", Role: journal.RoleTechnician}
 	const n = pageLimit + 5 // more than one page
-	for i := range n {
-		if err := s.Audit().Add(ctx, by, "drawer.open", fmt.Sprint(i), "till check"); err != nil {
-			t.Fatal(err)
+	if err := s.Audit().Add(ctx, by, "drawer.open", "0", "till check"); err != nil {
+		t.Fatal(err)
+	}
+	err := s.change(ctx, func(t *tx) error {
+		for i := 1; i < n; i++ {
+			if err := t.audit(by, "drawer.open", fmt.Sprint(i), "till check"); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := s.Audit().Verify(ctx); err != nil {
 		t.Fatal(err)

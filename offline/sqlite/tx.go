@@ -49,7 +49,7 @@ func (t *tx) changed(query string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
-// row runs a query for one row. errNone where there is none.
+// row runs a query for one row. Scan fails with sql.ErrNoRows where there is none.
 func (t *tx) row(query string, args ...any) scanner {
 	st, err := t.w.stmt(query) //nolint:sqlclosecheck // kept for the next use
 	if err != nil {

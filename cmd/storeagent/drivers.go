@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"storeagent/devices"
+	"storeagent/devices/port"
+	"storeagent/devices/port/serialport"
+	"storeagent/devices/printer/escpos"
+	"storeagent/devices/scanner"
+	"storeagent/installer/config"
+	"storeagent/payments/zvt"
+)
+
+// zvtOptions, escposOptions and scannerOptions are the shapes of [device.options].
+type zvtOptions struct {
+	Password   config.Secret `toml:"password"`
+	TimeoutS   int           `toml:"timeout_s"`   // longest wait for a result
+	Print      string        `toml:"print"`       // register: slips come through us; terminal: it prints them
+	Charset    string        `toml:"charset"`     // cp437, latin1, latin9 or utf8
+	LostAck    string        `toml:"lost_ack"`    // reverses, keeps or declines
+	ConfigByte uint8         `toml:"config_byte"` // of the registration; 0 is chosen by print
+}
+
+type escposOptions struct {
+	Profile   string   `toml:"profile"`
+	Columns   int      `toml:"columns"`
+	Codepages []string `toml:"codepages"`
+	OpenLevel string   `toml:"open_level"`
+}
+
+type scannerOptions = scanner.Options
+
+// parts is what a driver is built from.
+type parts struct {
+	opener   port.Opener
+	log      *slog.Logger
+	getenv   func(string) string
+	onChange func(devices.Info)
+	sink     scanner.Sink
+	prefixes []string // of gift cards
+	currency string   // of the store
+}
+
+func (p parts) open(a port.Address) port.OpenFunc {
+	return func(ctx context.Context) (port.Port, error) { return p.opener.Open(ctx, a) }
+}
+
+// driver is one row of the driver table.
+type driver struct {
+	config.Driver
+	build func(p parts, d config.Device) (devices.Device, error)
+}
+
+// drivers is the table. Adding a driver is one row here.
+func drivers() []driver {
+	return []driver{
+		{config.Driver{
+			Name: "zvt", Category: devices.PaymentTerminal, Schemes: []string{port.SchemeSerial, port.SchemeTCP},
+			Options: func() any { return &zvtOptions{TimeoutS: 180, Print: "register"} },
+		}, buildZVT},
+		{config.Driver{
+			Name: "escpos", Category: devices.POSPrinter, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile},
+			Options: func() any { return &escposOptions{} },
+		}, buildESCPOS},
+		{config.Driver{
+			Name: "scanner", Category: devices.Scanner, Schemes: []string{port.SchemeSerial, port.SchemeTCP},
+			Options: func() any { return &scannerOptions{} },
+		}, buildScanner},
+	}
+}
+
+// driverTable is what the configuration needs to know of the drivers.
+func driverTable() []config.Driver {
+	var list []config.Driver
+	for _, d := range drivers() {
+		list = append(list, d.Driver)
+	}
+	return list
+}
+
+// newOpener opens every kind of port this build knows.
+func newOpener() port.Opener {
+	serial := &serialport.Ports{}
+	return port.Table{port.SchemeSerial: serial.Open, port.SchemeTCP: port.OpenTCP, port.SchemeFile: port.OpenFile}
+}
+
+// buildDevices makes the configured devices, in their order. What is wrong with one names it.
+func buildDevices(p parts, list []config.Device) ([]devices.Device, error) {
+	var devs []devices.Device
+	for _, d := range list {
+		for _, row := range drivers() {
+			if row.Name != d.Driver {
+				continue
+			}
+			dev, err := row.build(p, d)
+			if err != nil {
+				return nil, &exitError{exitUsage, fmt.Errorf("device %s: %w", d.Name, err)}
+			}
+			devs = append(devs, dev)
+		}
+	}
+	return devs, nil
+}
+
+func buildZVT(p parts, d config.Device) (devices.Device, error) {
+	o := d.Decoded.(*zvtOptions)
+	password, err := o.Password.Resolve(p.getenv)
+	if err != nil {
+		return nil, err
+	}
+	if o.Print != "register" && o.Print != "terminal" {
+		return nil, fmt.Errorf("option print: want register or terminal, not %q", o.Print)
+	}
+	return zvt.New(zvt.Config{
+		Name: d.Name, Port: d.Port.String(), Open: p.open(d.Port), Serial: d.Port.Scheme == port.SchemeSerial,
+		Options: zvt.Options{
+			Password: password, TimeoutS: o.TimeoutS, Print: o.Print == "register", Charset: zvt.Charset(o.Charset),
+			LostAck: zvt.LostAck(o.LostAck), ConfigByte: o.ConfigByte, Currency: p.currency,
+		},
+		Log: p.log, OnChange: p.onChange,
+	})
+}
+
+func buildESCPOS(p parts, d config.Device) (devices.Device, error) {
+	o := d.Decoded.(*escposOptions)
+	return escpos.New(escpos.Config{
+		Name: d.Name, Port: d.Port.String(), Open: p.open(d.Port),
+		Options: escpos.Options{Profile: o.Profile, Columns: o.Columns, Codepages: o.Codepages, DrawerOpenLevel: o.OpenLevel},
+		Log:     p.log, OnChange: p.onChange,
+	})
+}
+
+func buildScanner(p parts, d config.Device) (devices.Device, error) {
+	return scanner.New(scanner.Config{
+		Name: d.Name, Driver: d.Driver, Port: d.Port.String(), Open: p.open(d.Port), Options: *d.Decoded.(*scannerOptions),
+		Log: p.log, OnChange: p.onChange, Sink: p.sink, GiftcardPrefixes: p.prefixes,
+	})
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"storeagent/devices/devicesim"
+	"storeagent/offline/cloudsim"
+	"storeagent/payments/terminalsim"
+)
+
+type simulateCmd struct {
+	Terminal simTerminalCmd `cmd:"" help:"A card terminal."`
+	Printer  simPrinterCmd  `cmd:"" help:"A receipt printer; its paper is shown here."`
+	Scanner  simScannerCmd  `cmd:"" help:"A bar code scanner; type a code and press Enter."`
+	Cloud    simCloudCmd    `cmd:"" help:"The POS cloud with its sign-in server."`
+}
+
+// simPort is where a simulated device is plugged in.
+type simPort struct {
+	Port string `help:"tcp:HOST:PORT to listen on, or pty:LINK to make LINK point at a fresh pty." required:"" placeholder:"ADDRESS"`
+}
+
+// serve lets a device answer on its port until ctx ends: one connection after the other on TCP, for ever on a pty.
+func (p simPort) serve(ctx context.Context, ready func(address string), device func(ctx context.Context, rw io.ReadWriteCloser, serial bool) error) error {
+	scheme, target, _ := strings.Cut(p.Port, ":")
+	switch {
+	case scheme == "pty" && target != "":
+		pty, err := devicesim.OpenPTY(target)
+		if err != nil {
+			return err
+		}
+		defer pty.Close()
+		ready("serial:" + target)
+		return servePTY(ctx, pty, func(ctx context.Context, rw io.ReadWriteCloser) error { return device(ctx, rw, true) })
+	case scheme == "tcp" && target != "":
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", target)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		ready("tcp:" + l.Addr().String())
+		return serveTCP(ctx, l, func(ctx context.Context, conn net.Conn) error { return device(ctx, conn, false) })
+	case scheme == "usb":
+		return &exitError{exitUsage, errors.New("--port usb is not in this build; use pty:LINK or tcp:HOST:PORT")}
+	}
+	return &exitError{exitUsage, fmt.Errorf("--port %q: want pty:LINK or tcp:HOST:PORT", p.Port)}
+}
+
+// servePTY lets the device serve the pty until ctx ends. A device that hangs up has pulled its cable; it is plugged in
+// again a moment later.
+func servePTY(ctx context.Context, pty *devicesim.PTY, device func(ctx context.Context, rw io.ReadWriteCloser) error) error {
+	for {
+		_ = device(ctx, cable{pty}) // however it ended, the cable is what counts
+		if ctx.Err() != nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(300 * time.Millisecond):
+		}
+		if err := pty.Replug(); err != nil {
+			return err
+		}
+	}
+}
+
+// cable is a pty whose device, when it hangs up, can be plugged in again.
+type cable struct{ *devicesim.PTY }
+
+// Close pulls the cable.
+func (c cable) Close() error { return c.Unplug() }
+
+// serveTCP lets the device serve one connection after the other until ctx ends.
+func serveTCP(ctx context.Context, l net.Listener, device func(ctx context.Context, conn net.Conn) error) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	for {
+		conn, err := l.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("accept: %w", err)
+		}
+		_ = device(ctx, conn) // a broken connection is the caller's doing; the next one is served
+		conn.Close()
+	}
+}
+
+type simTerminalCmd struct {
+	simPort
+	Protocol string `help:"zvt." required:"" enum:"zvt"`
+	Script   string `help:"File with one behaviour a line, one line a payment, the last for all that follow: approve, decline, cancel, wrongpin, slow=N, wait, noise, cut=STEP, lostack, …" type:"existingfile" placeholder:"FILE"`
+	Currency string `help:"ISO 4217 number the terminal works in." default:"840"`
+}
+
+// Run runs a simulated terminal.
+func (c simTerminalCmd) Run(e *env) error {
+	o := terminalsim.Options{Currency: c.Currency, OnStep: func(step string) { e.printf("%s\n", step) }}
+	if c.Script != "" {
+		text, err := os.ReadFile(c.Script)
+		if err != nil {
+			return err
+		}
+		if o.Script, err = terminalsim.ParseScript(string(text)); err != nil {
+			return &exitError{exitUsage, fmt.Errorf("%s: %w", c.Script, err)}
+		}
+	}
+	term := terminalsim.NewZVT(o)
+	return c.serve(e.ctx, func(a string) { e.printf("card terminal (zvt) at %s\n", a) },
+		func(ctx context.Context, rw io.ReadWriteCloser, serial bool) error {
+			return serveTerminal(ctx, term, rw, serial)
+		})
+}
+
+func serveTerminal(ctx context.Context, t *terminalsim.ZVT, rw io.ReadWriteCloser, serial bool) error {
+	if serial {
+		return t.ServeSerial(ctx, rw)
+	}
+	return t.ServeTCP(ctx, rw.(net.Conn))
+}
+
+type simPrinterCmd struct {
+	simPort
+	Columns int `help:"Characters on a line." default:"42"`
+}
+
+// Run runs a simulated printer.
+func (c simPrinterCmd) Run(e *env) error {
+	p := devicesim.NewPrinter(devicesim.PrinterOptions{Columns: c.Columns, ProcessID: true, OnPaper: func(text string) { e.printf("%s\n", strings.TrimRight(text, "\n")) }})
+	return c.serve(e.ctx, func(a string) { e.printf("receipt printer (escpos) at %s\n", a) },
+		func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error { return p.Serve(ctx, rw) })
+}
+
+type simScannerCmd struct {
+	simPort
+	AIM bool `help:"Send AIM identifiers; type them before the code, like ]E04006381333931." negatable:"" default:"true"`
+}
+
+// Run runs a simulated scanner: each line of standard input is one scan.
+func (c simScannerCmd) Run(e *env) error {
+	lines := make(chan string)
+	go func() { // ends with standard input, at the latest with the process
+		defer close(lines)
+		for s := bufio.NewScanner(e.stdin); s.Scan(); {
+			select {
+			case lines <- strings.TrimSpace(s.Text()):
+			case <-e.ctx.Done():
+				return
+			}
+		}
+	}()
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	return c.serve(ctx, func(a string) { e.printf("scanner at %s, type a code and press Enter\n", a) },
+		func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error {
+			s := devicesim.NewScanner(rw, devicesim.ScannerOptions{AIM: c.AIM})
+			for {
+				select {
+				case <-ctx.Done():
+					return nil
+				case line, ok := <-lines:
+					if !ok {
+						cancel()
+						return nil
+					}
+					aim := ""
+					if c.AIM && len(line) >= 3 && line[0] == ']' {
+						aim, line = line[:3], line[3:]
+					}
+					if err := s.Scan(aim, line); err != nil {
+						return err
+					}
+				}
+			}
+		})
+}
+
+type simCloudCmd struct {
+	Port   string        `help:"tcp:HOST:PORT to listen on." required:"" placeholder:"ADDRESS"`
+	Access time.Duration `help:"How long an access token is good." default:"1m"`
+}
+
+// Run runs the simulated cloud.
+func (c simCloudCmd) Run(e *env) error {
+	target, ok := strings.CutPrefix(c.Port, "tcp:")
+	if !ok {
+		return &exitError{exitUsage, fmt.Errorf("--port %q: want tcp:HOST:PORT", c.Port)}
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(e.ctx, "tcp", target)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	sim, err := newCloud("http://"+l.Addr().String(), c.Access)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	e.printf("POS cloud: endpoint http://%s%s issuer http://%s client_id %s\nApprove sign-ins at http://%s/device, switch faults at http://%s/_sim/faults, read the ledger at http://%s/_sim/ledger\n",
+		l.Addr(), cloudsim.Path, l.Addr(), cloudClientID, l.Addr(), l.Addr(), l.Addr())
+	return serveHTTP(e.ctx, l, sim)
+}
+
+// serveHTTP serves until ctx ends.
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: discardLog()}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		return srv.Close()
+	})
+	return g.Wait()
+}

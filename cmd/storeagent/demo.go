@@ -243,6 +243,14 @@ func (d *day) scan(ctx context.Context, g goods) (wire.Event, error) {
 	return got, nil
 }
 
+// pay takes a card payment and waits for its end.
+func (d *day) pay(ctx context.Context, key, amount string) (payments.Payment, error) {
+	p, err := d.till.StartPayment(ctx, key, wire.PaymentRequest{Type: payments.Sale, Amount: amount})
+	if err != nil {
+		return p, err
+	}
+	return d.till.Payment(ctx, p.ID, 60*time.Second)
+}
 
 // sell hands in a completed sale.
 func (d *day) sell(ctx context.Context, g goods, paymentID string) (wire.SaleAccepted, error) {

@@ -56,11 +56,18 @@ func (c *claims) take(scanner, pairing string, now time.Time) (got claim, fresh,
 	return h, !held, true
 }
 
-// release frees the scanner; anyone says whose claim it is.
-func (c *claims) release(scanner string) {
+// release frees the scanner if the pairing holds it, or whoever holds it where anyone is true. It reports whether a
+// claim ended, and whether another pairing's stands in the way.
+func (c *claims) release(scanner, pairing string, anyone bool, now time.Time) (ended, foreign bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	h, held := c.held[scanner]
+	held = held && now.Before(h.until)
+	if held && h.pairing != pairing && !anyone {
+		return false, true
+	}
 	delete(c.held, scanner)
+	return held, false
 }
 
 // dropPairing frees what a revoked pairing held and names those scanners.
@@ -119,8 +126,8 @@ func (s *Server) postClaim(ctx context.Context, in *byName) (*answer[wire.Claim]
 	if err != nil {
 		return nil, err
 	}
-	got, fresh, ok_ := s.claims.take(in.Name, callOf(ctx).actor.PairingID, time.Now())
-	if !ok_ {
+	got, fresh, free := s.claims.take(in.Name, callOf(ctx).actor.PairingID, time.Now())
+	if !free {
 		return nil, errClaimed()
 	}
 	if fresh {
@@ -150,13 +157,12 @@ func (s *Server) deleteClaim(ctx context.Context, in *byName) (*nothing, error) 
 	if err != nil {
 		return nil, err
 	}
-	c := callOf(ctx)
-	h, held := s.claims.holder(in.Name, time.Now())
-	if held && h.pairing != c.actor.PairingID && c.actor.Role != journal.RoleTechnician {
+	actor := callOf(ctx).actor
+	ended, foreign := s.claims.release(in.Name, actor.PairingID, actor.Role == journal.RoleTechnician, time.Now())
+	if foreign {
 		return nil, errClaimed()
 	}
-	s.claims.release(in.Name)
-	if held {
+	if ended {
 		s.DeviceChanged(d)
 	}
 	return &nothing{}, nil

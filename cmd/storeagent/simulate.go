@@ -88,10 +88,11 @@ func serveTCP(ctx context.Context, l net.Listener, device func(ctx context.Conte
 	defer stop()
 	for {
 		conn, err := l.Accept()
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // told to end
+		default:
 			return fmt.Errorf("accept: %w", err)
 		}
 		_ = device(ctx, conn) // a broken connection is the caller's doing; the next one is served

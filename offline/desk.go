@@ -91,7 +91,7 @@ func (d *Desk) record(s sale.Sale, by journal.Actor) (Record, error) {
 	rec := Record{
 		ID: id.String(), StoreCode: s.StoreCode, TransactionID: s.TransactionID, Kind: s.Kind, Currency: s.Currency,
 		Amount: s.PayAmount, Body: s.Body, ContentHash: s.ContentHash, Warnings: s.Warnings, Tenders: []Tender{},
-		AcceptedAt: time.Now().UTC(), AcceptedBy: by.PairingID, State: Queued,
+		AcceptedAt: time.Now().UTC().Truncate(time.Millisecond), AcceptedBy: by.PairingID, State: Queued,
 	}
 	for _, t := range s.Tenders {
 		rec.Tenders = append(rec.Tenders, Tender(t))

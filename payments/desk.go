@@ -101,6 +101,7 @@ func (d *Desk) Start(ctx context.Context, r Request, entry func(Payment) journal
 	p := Payment{
 		ID: id.String(), Type: r.Type, State: Created, Amount: r.Amount, Currency: r.Amount.Currency(), Terminal: w.name,
 		Reference: r.Reference, CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
+		Receipt: Receipt{Customer: []string{}, Merchant: []string{}},
 	}
 	e := entry(p)
 	e.Events = append(e.Events, event(p))

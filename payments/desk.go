@@ -86,7 +86,7 @@ func (d *Desk) Start(ctx context.Context, r Request, entry func(Payment) journal
 	if err != nil {
 		return Payment{}, err
 	}
-	if !w.supports(r.Type) {
+	if !w.terminal.Caps().Can(Kind(r.Type)) {
 		return Payment{}, fmt.Errorf("%s on terminal %s: %w", r.Type, w.name, ErrUnsupported)
 	}
 	select {
@@ -99,7 +99,7 @@ func (d *Desk) Start(ctx context.Context, r Request, entry func(Payment) journal
 		return Payment{}, fmt.Errorf("make payment id: %w", err)
 	}
 	p := Payment{
-		ID: id.String(), Type: r.Type, State: Created, Amount: r.Amount, Currency: r.Amount.Currency(), Terminal: w.name,
+		ID: id.String(), Ref: NewRef(time.Now()), Type: r.Type, State: Created, Amount: r.Amount, Currency: r.Amount.Currency(), Terminal: w.name,
 		Reference: r.Reference, CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
 		Receipt: Receipt{Customer: []string{}, Merchant: []string{}},
 	}

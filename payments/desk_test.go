@@ -22,7 +22,7 @@ import (
 // counts what was really charged.
 type terminal struct {
 	do      func(ctx context.Context, t payments.Txn, ev payments.Events) error
-	recover func(p payments.Payment) (payments.Verdict, payments.Outcome, error)
+	recover func(p payments.Attempt) (payments.Verdict, payments.Outcome, error)
 	aborted chan struct{}
 	charged int
 	asked   int
@@ -37,7 +37,7 @@ func (t *terminal) Do(ctx context.Context, x payments.Txn, ev payments.Events) e
 	return t.do(ctx, x, ev)
 }
 func (t *terminal) Abort(context.Context) error { close(t.aborted); return nil }
-func (t *terminal) Recover(_ context.Context, p payments.Payment) (payments.Verdict, payments.Outcome, error) {
+func (t *terminal) Recover(_ context.Context, p payments.Attempt) (payments.Verdict, payments.Outcome, error) {
 	t.asked++
 	return t.recover(p)
 }
@@ -183,7 +183,7 @@ func TestOutcomeIsNeverGuessed(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(fmt.Sprintf("%s %d %s", tc.step, tc.verdict, tc.want), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				term := &terminal{recover: func(payments.Payment) (payments.Verdict, payments.Outcome, error) {
+				term := &terminal{recover: func(payments.Attempt) (payments.Verdict, payments.Outcome, error) {
 					return tc.verdict, tc.out, nil
 				}}
 				term.do = term.approve(failAt(tc.step))
@@ -208,7 +208,7 @@ func TestOutcomeIsNeverGuessed(t *testing.T) {
 func TestInDoubtBlocksUntilTheTerminalAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reachable atomic.Bool
-		term := &terminal{recover: func(payments.Payment) (payments.Verdict, payments.Outcome, error) {
+		term := &terminal{recover: func(payments.Attempt) (payments.Verdict, payments.Outcome, error) {
 			if !reachable.Load() {
 				return payments.Unknown, payments.Outcome{}, errors.New("no answer")
 			}
@@ -248,7 +248,7 @@ func TestInDoubtBlocksUntilTheTerminalAnswers(t *testing.T) {
 func TestPersonResolves(t *testing.T) {
 	for _, outcome := range []payments.State{payments.Approved, payments.Failed} {
 		synctest.Test(t, func(t *testing.T) {
-			term := &terminal{recover: func(payments.Payment) (payments.Verdict, payments.Outcome, error) {
+			term := &terminal{recover: func(payments.Attempt) (payments.Verdict, payments.Outcome, error) {
 				return payments.Unknown, payments.Outcome{}, nil
 			}}
 			term.do = term.approve(failAt("sent"))
@@ -295,7 +295,7 @@ func TestCrash(t *testing.T) {
 				usd, _ := money.Parse("12.50", "USD")
 				hang := make(chan struct{})
 				term := &terminal{}
-				term.recover = func(p payments.Payment) (payments.Verdict, payments.Outcome, error) {
+				term.recover = func(p payments.Attempt) (payments.Verdict, payments.Outcome, error) {
 					if term.charged > 0 {
 						return payments.Known, approval(usd), nil
 					}
@@ -366,7 +366,7 @@ func TestDiskFailsAtEveryWrite(t *testing.T) {
 			usd, _ := money.Parse("12.50", "USD")
 			term := &terminal{}
 			term.do = term.approve(never)
-			term.recover = func(payments.Payment) (payments.Verdict, payments.Outcome, error) {
+			term.recover = func(payments.Attempt) (payments.Verdict, payments.Outcome, error) {
 				if term.charged > 0 {
 					return payments.Known, approval(usd), nil
 				}
@@ -479,7 +479,7 @@ func TestRefusedBeforeItBegan(t *testing.T) {
 
 func TestDriverPanicLeavesDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		term := &terminal{recover: func(payments.Payment) (payments.Verdict, payments.Outcome, error) {
+		term := &terminal{recover: func(payments.Attempt) (payments.Verdict, payments.Outcome, error) {
 			return payments.NotCharged, payments.Outcome{}, nil
 		}}
 		term.do = func(_ context.Context, _ payments.Txn, ev payments.Events) error {

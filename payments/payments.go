@@ -97,6 +97,8 @@ type Payment struct {
 	CancelRequested   bool          `json:"cancelRequested,omitempty"`
 	Problem           string        `json:"problem,omitempty" doc:"Why it is in doubt, unresolved or failed"`
 
+	// Ref names the attempt at the terminal; see Txn.
+	Ref string `json:"-"`
 	// Baseline is what the terminal named as its last transaction before this one; recovery compares with it.
 	Baseline Baseline `json:"-"`
 	// Told is the outcome the terminal reported, committed before it was acknowledged. While the payment is still

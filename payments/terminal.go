@@ -3,6 +3,7 @@ package payments
 import (
 	"context"
 	"errors"
+	"time"
 
 	"storeagent/devices"
 	"storeagent/payments/money"
@@ -10,30 +11,104 @@ import (
 
 // Caps is what a driver can do. The API answers "unsupported_by_terminal" from here, not from a device error.
 type Caps struct {
-	Sale        bool   `json:"sale"`
-	Refund      bool   `json:"refund"`
-	Preauth     bool   `json:"preauth"`
-	Void        bool   `json:"void"`
-	Tip         bool   `json:"tip"`
-	Cancel      bool   `json:"cancel"`    // Abort may be asked while a payment runs
-	LastQuery   string `json:"lastQuery"` // byReference, lastOnly or none: how a lost answer is recovered
-	Partial     bool   `json:"partial"`   // approves less than asked
-	EndOfDay    bool   `json:"endOfDay"`
-	DisplayText bool   `json:"displayText"`
-	PrintsByUs  bool   `json:"printsByUs"` // slips come to us
+	Sale          bool     `json:"sale"`
+	Refund        bool     `json:"refund"`
+	LinkedRefund  bool     `json:"linkedRefund"` // a refund may name the payment it gives back
+	Preauth       bool     `json:"preauth"`
+	Capture       bool     `json:"capture"`       // of a preauth, also for less than was authorized
+	CancelPreauth bool     `json:"cancelPreauth"` // void of a preauth that was not captured
+	Void          bool     `json:"void"`
+	PartialVoid   bool     `json:"partialVoid"`
+	Tip           bool     `json:"tip"`                  // added to an approved payment
+	Cancel        bool     `json:"cancel"`               // Abort may be asked while a payment runs
+	LastQuery     string   `json:"lastQuery"`            // byReference, lastOnly or none: how a lost answer is recovered
+	Partial       bool     `json:"partial"`              // approves less than asked
+	EndOfDay      bool     `json:"endOfDay"`             // the driver is a Reconciler
+	DisplayText   bool     `json:"displayText"`          // the driver is a Displayer
+	PrintsByUs    bool     `json:"printsByUs"`           // slips come to us
+	Offline       bool     `json:"offline"`              // the terminal itself may approve without its host
+	Currencies    []string `json:"currencies,omitempty"` // ISO 4217; none named: whatever the terminal is set to
 }
 
-// Txn is one money movement for a terminal.
+// Can says whether the driver does what kind asks for.
+func (c Caps) Can(kind Kind) bool {
+	switch kind {
+	case DoSale:
+		return c.Sale
+	case DoRefund:
+		return c.Refund
+	case DoPreauth:
+		return c.Preauth
+	case DoCapture:
+		return c.Capture
+	case DoCancelPreauth:
+		return c.CancelPreauth
+	case DoVoid:
+		return c.Void
+	case DoTip:
+		return c.Tip
+	}
+	return false
+}
+
+// Kind is what a terminal is asked to do.
+type Kind string
+
+// The kinds. The first three are payments; the others work on an earlier one, which Txn.Original names.
+const (
+	DoSale          Kind = "sale"
+	DoRefund        Kind = "refund"        // with an Original where it gives back a known payment
+	DoPreauth       Kind = "preauth"       // reserves money
+	DoCapture       Kind = "capture"       // collects of a preauth the amount really used, up to all of it
+	DoCancelPreauth Kind = "cancelPreauth" // gives a preauth free that was not captured
+	DoVoid          Kind = "void"          // takes an approved sale, refund or captured preauth back as a whole
+	DoTip           Kind = "tip"           // adds Amount to an approved sale
+)
+
+// FollowsUp is true for the kinds that need an Original.
+func (k Kind) FollowsUp() bool {
+	switch k {
+	case DoCapture, DoCancelPreauth, DoVoid, DoTip:
+		return true
+	}
+	return false
+}
+
+// Original is the earlier transaction that a follow-up works on, as the terminal named it then.
+type Original struct {
+	Kind         Kind         // what stands: DoSale, DoRefund, DoPreauth, or DoCapture for a captured preauth
+	Ref          string       // our reference of its attempt
+	Amount       money.Amount // what was approved
+	At           time.Time    // when its attempt began, UTC
+	Receipt      string       // the terminal's receipt number, "" for none
+	Trace        string       // the terminal's trace or transaction number, "" for none
+	ApprovalCode string
+	Reference    string // Outcome.Reference of it
+}
+
+// Txn is one money movement for a terminal. It is on disk, with its Ref, before Do is called.
 type Txn struct {
 	PaymentID string
-	Type      Type
-	Amount    money.Amount
+	Kind      Kind
+	// Ref names this attempt and no other, also across restarts: ten characters of 0-9 and A-Z. A driver that can
+	// names it to the terminal (PAX ECR reference, nexo ServiceID, Telium private field) and asks for it afterwards.
+	Ref      string
+	Amount   money.Amount // positive; of a capture what was used, of a tip the tip, of a void what is taken back
+	Original *Original    // nil for a sale, a preauth and an unlinked refund
+}
+
+// Attempt is a Txn whose end is not known, with all that is known of it.
+type Attempt struct {
+	Txn
+	StartedAt time.Time // UTC
+	Baseline  Baseline  // what the terminal named as its last transaction before this one
+	Told      *Outcome  // what the terminal reported before the line was lost, nil for nothing
 }
 
 // Outcome is what a terminal said of a transaction. It holds no card data beyond brand and last four digits.
 type Outcome struct {
-	State             State // Approved, Declined, Canceled, Failed or Reversed
-	ApprovedAmount    money.Amount
+	State             State        // Approved, Declined, Canceled, Failed or Reversed
+	ApprovedAmount    money.Amount // of a tip the tip alone
 	CardBrand         string
 	Last4             string
 	EntryMode         string
@@ -42,6 +117,9 @@ type Outcome struct {
 	SignatureRequired bool
 	Decline           *Decline
 	Baseline          Baseline // identifies this transaction at the terminal
+	// Reference is whatever else the driver needs to name this transaction later (for a void, say), in a form of its
+	// own. It comes back as Original.Reference; nobody else reads it, and it never holds card data.
+	Reference string
 }
 
 // Events is how a running transaction reports. Methods are called from the driver's goroutine, one at a time.
@@ -82,12 +160,44 @@ type Terminal interface {
 	Do(ctx context.Context, t Txn, ev Events) error
 	// Abort asks the terminal to stop the running transaction. It is a request: the end still comes from Do.
 	Abort(ctx context.Context) error
-	// Recover asks the terminal how the payment ended. It never moves money. An error means that the terminal
-	// could not be asked (not reachable, busy): ask again later. p.Told is what the terminal reported before the
-	// line was lost, p.Baseline what it named as its last transaction before this payment.
-	Recover(ctx context.Context, p Payment) (Verdict, Outcome, error)
+	// Recover asks the terminal how an attempt ended. It never moves money. An error means that the terminal could
+	// not be asked (not reachable, busy): ask again later.
+	Recover(ctx context.Context, a Attempt) (Verdict, Outcome, error)
 	// Status asks the terminal whether it is ready. It never moves money.
 	Status(ctx context.Context) (devices.Status, error)
+}
+
+// Reconciler is a Terminal that counts what it took since its last end of day. Both calls run on the worker that owns
+// the terminal, never while money moves or is in doubt there: an end of day may erase what recovery asks for.
+type Reconciler interface {
+	// EndOfDay closes the terminal's day with its host. It may take minutes. An error that is ErrNotSent means that
+	// nothing was closed; after any other error it is not known.
+	EndOfDay(ctx context.Context) (Totals, error)
+	// Totals reads the counters and closes nothing.
+	Totals(ctx context.Context) (Totals, error)
+}
+
+// Totals are a terminal's sums since its last end of day, in its own words.
+type Totals struct {
+	Count        int          `json:"count" doc:"Transactions, as the terminal counts them"`
+	Amount       money.Amount `json:"amount" doc:"Sales less refunds; voided ones count as neither"`
+	Cards        []CardTotal  `json:"cards"`
+	FirstReceipt string       `json:"firstReceipt,omitempty"`
+	LastReceipt  string       `json:"lastReceipt,omitempty"`
+	Slip         []string     `json:"slip,omitempty" doc:"Lines the terminal wants printed"`
+}
+
+// CardTotal is the part of one card scheme.
+type CardTotal struct {
+	Brand  string       `json:"brand"`
+	Count  int          `json:"count"`
+	Amount money.Amount `json:"amount"`
+}
+
+// Displayer is a Terminal that shows lines of ours to the customer.
+type Displayer interface {
+	// Display shows the lines for that long; 0 leaves them until something else is shown.
+	Display(ctx context.Context, lines []string, d time.Duration) error
 }
 
 // ErrNotSent means that certainly nothing was charged: no byte of the money command left, or the terminal refused

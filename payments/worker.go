@@ -126,7 +126,7 @@ func (w *worker) recover(ctx context.Context, p Payment) {
 // ask makes one recovery query and commits what it found. It gives back the payment as it now is.
 func (w *worker) ask(ctx context.Context, p Payment) (Payment, error) {
 	w.use.Lock()
-	verdict, out, err := w.terminal.Recover(ctx, p)
+	verdict, out, err := w.terminal.Recover(ctx, p.Attempt())
 	w.use.Unlock()
 	if err != nil {
 		return p, err
@@ -188,7 +188,7 @@ func (w *worker) commit(ctx context.Context, p Payment) {
 
 // submit hands a payment that is on disk to the worker.
 func (w *worker) submit(p Payment) {
-	a := &attempt{worker: w, txn: Txn{PaymentID: p.ID, Type: p.Type, Amount: p.Amount}, p: p}
+	a := &attempt{worker: w, txn: p.Attempt().Txn, p: p}
 	w.mu.Lock()
 	w.attempt = a
 	w.mu.Unlock()
@@ -222,19 +222,6 @@ func (w *worker) cancel(ctx context.Context, p Payment) (Payment, error) {
 		return p, fmt.Errorf("ask terminal %s to stop: %w", w.name, err)
 	}
 	return p, nil
-}
-
-func (w *worker) supports(t Type) bool {
-	caps := w.terminal.Caps()
-	switch t {
-	case Sale:
-		return caps.Sale
-	case Refund:
-		return caps.Refund
-	case Preauth:
-		return caps.Preauth
-	}
-	return false
 }
 
 func (w *worker) setBlocking(id string) {

@@ -12,6 +12,7 @@ import (
 
 // memo is what recovery needs of a payment and the API does not show.
 type memo struct {
+	Ref      string            `json:"ref,omitempty"`
 	Baseline payments.Baseline `json:"baseline"`
 	Told     *payments.Outcome `json:"told,omitempty"`
 }
@@ -24,7 +25,7 @@ type flat struct {
 
 func flatten(p payments.Payment) (flat, error) {
 	f := flat{told: p.Told != nil}
-	m, err := json.Marshal(memo{p.Baseline, p.Told})
+	m, err := json.Marshal(memo{p.Ref, p.Baseline, p.Told})
 	if err != nil {
 		return f, err
 	}
@@ -48,7 +49,7 @@ func scanPayment(row scanner) (seq int64, p payments.Payment, err error) {
 		return 0, p, fmt.Errorf("payment memo: %w", err)
 	}
 	p.State, p.SaleID = payments.State(state), saleID // the columns are what counts
-	p.Baseline, p.Told = m.Baseline, m.Told
+	p.Ref, p.Baseline, p.Told = m.Ref, m.Baseline, m.Told
 	amounts := []*money.Amount{&p.Amount}
 	if p.ApprovedAmount != nil {
 		amounts = append(amounts, p.ApprovedAmount)

@@ -239,7 +239,7 @@ func offline(b *bench) {
 	if err := a.do(); !errors.Is(err, payments.ErrNotSent) {
 		b.Errorf("Do without a line: %v", err)
 	}
-	if v, _, err := a.b.term.Recover(b.Context(), a.p); err == nil || v != payments.Unknown {
+	if v, _, err := a.b.term.Recover(b.Context(), a.p.Attempt()); err == nil || v != payments.Unknown {
 		b.Errorf("Recover without a line: %v, %v", v, err)
 	}
 	if len(a.order) != 0 || b.h.Asked() != 0 {
@@ -332,7 +332,7 @@ func cutRecovery(b *bench, step string) {
 	err := a.do()
 	synctest.Wait()
 	b.h.CutAt(step)
-	if v, _, err := b.term.Recover(b.ctx, a.p); err == nil || v != payments.Unknown {
+	if v, _, err := b.term.Recover(b.ctx, a.p.Attempt()); err == nil || v != payments.Unknown {
 		b.Errorf("verdict %d over a cut line (%v)", v, err)
 	}
 	if state := a.settle(err, false); state != payments.Approved {

@@ -164,7 +164,7 @@ func (b *bench) attempt(typ payments.Type, amount string) *attempt {
 	}
 	b.n++
 	return &attempt{b: b, standing: b.standing(), p: payments.Payment{
-		ID: fmt.Sprint("p", b.n), Type: typ, Amount: a, Currency: b.h.Currency, Terminal: b.term.Info().Name,
+		ID: fmt.Sprint("p", b.n), Ref: payments.NewRef(time.Now()), Type: typ, Amount: a, Currency: b.h.Currency, Terminal: b.term.Info().Name,
 		CreatedAt: time.Now(), State: payments.Created,
 	}}
 }
@@ -232,7 +232,7 @@ func (a *attempt) CommitReceipt(r payments.Receipt) error {
 }
 
 func (a *attempt) do() error {
-	return a.b.term.Do(a.b.ctx, payments.Txn{PaymentID: a.p.ID, Type: a.p.Type, Amount: a.p.Amount}, a)
+	return a.b.term.Do(a.b.ctx, a.p.Attempt().Txn, a)
 }
 
 // moved is true where this payment's money stands in the ledger.
@@ -282,7 +282,7 @@ func (a *attempt) recover() payments.State {
 	for range 1000 {
 		var v payments.Verdict
 		var out payments.Outcome
-		v, out, err = a.b.term.Recover(a.b.ctx, a.p)
+		v, out, err = a.b.term.Recover(a.b.ctx, a.p.Attempt())
 		switch {
 		case err != nil:
 			<-time.After(time.Second)

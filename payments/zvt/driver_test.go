@@ -40,8 +40,8 @@ func (l *ledger) Prompt(p payments.Prompt) {
 }
 func (l *ledger) CommitOutcome(o payments.Outcome) error { l.told = append(l.told, o); return nil }
 func (l *ledger) CommitReceipt(r payments.Receipt) error { l.receipt = r; return nil }
-func (l *ledger) payment(a money.Amount) payments.Payment {
-	p := payments.Payment{Type: payments.Sale, Amount: a, Currency: a.Currency(), CreatedAt: l.began, Baseline: l.base}
+func (l *ledger) payment(a money.Amount) payments.Attempt {
+	p := payments.Attempt{Txn: payments.Txn{Kind: payments.DoSale, Amount: a}, StartedAt: l.began, Baseline: l.base}
 	if n := len(l.told); n > 0 {
 		p.Told = &l.told[n-1]
 	}
@@ -60,7 +60,7 @@ func cents(t *testing.T, n int64) money.Amount {
 func pay(ctx context.Context, t *testing.T, term payments.Terminal, amount money.Amount) (*ledger, error) {
 	t.Helper()
 	l := &ledger{began: time.Now()}
-	return l, term.Do(ctx, payments.Txn{PaymentID: "p", Type: payments.Sale, Amount: amount}, l)
+	return l, term.Do(ctx, payments.Txn{PaymentID: "p", Kind: payments.DoSale, Amount: amount}, l)
 }
 
 // running starts a driver and waits until it is ready; the test's end stops it.
@@ -295,7 +295,7 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 			t.Error(err)
 		}
 		refund := &ledger{}
-		if err := term.Do(ctx, payments.Txn{Type: payments.Refund, Amount: cents(t, 5)}, refund); err != nil {
+		if err := term.Do(ctx, payments.Txn{Kind: payments.DoRefund, Amount: cents(t, 5)}, refund); err != nil {
 			t.Error(err)
 		}
 		cancel()

@@ -250,7 +250,7 @@ func dialogueDisk(t *testing.T, serial, full bool, far func(p peer), check func(
 		}()
 		e := events{full: full}
 		a := eur(t, "10.16")
-		err = term.Do(ctx, payments.Txn{PaymentID: "p", Type: payments.Sale, Amount: a}, &e)
+		err = term.Do(ctx, payments.Txn{PaymentID: "p", Kind: payments.DoSale, Amount: a}, &e)
 		<-through
 		check(&e, err)
 	})
@@ -462,7 +462,7 @@ func FuzzConversation(f *testing.F) {
 			}()
 			cmd := apdu{cmdPay, unhex(t, pay1016)[3:]}
 			var e events
-			_, err = s.pay(t.Context(), cmd, payments.Txn{Type: payments.Sale, Amount: eur(t, "10.16")}, &e)
+			_, err = s.pay(t.Context(), cmd, payments.Txn{Kind: payments.DoSale, Amount: eur(t, "10.16")}, &e)
 			if err == nil && len(e.told) == 0 {
 				t.Error("nil without an outcome")
 			}

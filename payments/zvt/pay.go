@@ -31,13 +31,13 @@ func notSent(err error) error { return fmt.Errorf("%w: %w", payments.ErrNotSent,
 // moneyCommand builds the command. Amounts have twelve digits on the wire (BMP 04).
 func (t *Terminal) moneyCommand(txn payments.Txn) (apdu, error) {
 	var cmd apdu
-	switch txn.Type {
-	case payments.Sale:
+	switch txn.Kind {
+	case payments.DoSale:
 		cmd.cmd = cmdPay
-	case payments.Refund:
+	case payments.DoRefund:
 		cmd.cmd, cmd.data = cmdRefund, t.password()
 	default:
-		return apdu{}, fmt.Errorf("%s: %w", txn.Type, payments.ErrUnsupported)
+		return apdu{}, fmt.Errorf("%s: %w", txn.Kind, payments.ErrUnsupported)
 	}
 	minor, ok := txn.Amount.Minor()
 	if !ok || minor <= 0 {

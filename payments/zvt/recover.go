@@ -62,7 +62,7 @@ func (s *session) baseline(ctx context.Context) (payments.Baseline, error) {
 }
 
 // Recover implements payments.Terminal.
-func (t *Terminal) Recover(ctx context.Context, p payments.Payment) (payments.Verdict, payments.Outcome, error) {
+func (t *Terminal) Recover(ctx context.Context, p payments.Attempt) (payments.Verdict, payments.Outcome, error) {
 	var verdict payments.Verdict
 	var out payments.Outcome
 	_, err := t.call(ctx, func(ctx context.Context, s *session) (bool, error) {
@@ -93,14 +93,8 @@ func (t *Terminal) Recover(ctx context.Context, p payments.Payment) (payments.Ve
 // the numbers that the terminal gave it (p.Told), or by amount, currency, numbers newer than the baseline, and time.
 // (Sale or refund is not in the terminal's answer; a reversal is, by the trace that it took back.)
 // Not charged means: the last transaction is the one before p. Everything else is unknown.
-func judge(p payments.Payment, last statusInfo, c clockOffset, timeout time.Duration) (payments.Verdict, payments.Outcome, error) {
+func judge(p payments.Attempt, last statusInfo, c clockOffset, timeout time.Duration) (payments.Verdict, payments.Outcome, error) {
 	asked := p.Amount
-	if asked.Currency() == "" {
-		var err error
-		if asked, err = money.Parse(asked.String(), p.Currency); err != nil {
-			return payments.Unknown, payments.Outcome{}, fmt.Errorf("amount of the payment: %w", err)
-		}
-	}
 	out, err := last.outcome(asked)
 	if err != nil {
 		return payments.Unknown, payments.Outcome{}, err
@@ -153,7 +147,7 @@ func judge(p payments.Payment, last statusInfo, c clockOffset, timeout time.Dura
 }
 
 // judgeReversal looks at a reversal that stands as the last transaction: BMP 37 names the trace it took back.
-func judgeReversal(p payments.Payment, last statusInfo, out payments.Outcome, asked money.Amount) (payments.Verdict, payments.Outcome, error) {
+func judgeReversal(p payments.Attempt, last statusInfo, out payments.Outcome, asked money.Amount) (payments.Verdict, payments.Outcome, error) {
 	var ours bool
 	if p.Told != nil && p.Told.Baseline.Trace != "" {
 		ours = p.Told.Baseline.Trace == last.origTrace
@@ -179,13 +173,13 @@ func sameCurrency(code string, last statusInfo) bool {
 }
 
 // inTime checks that the terminal's time of the transaction lies in the life of the payment.
-func inTime(p payments.Payment, last statusInfo, c clockOffset, skew, timeout time.Duration) bool {
-	at, ok := last.clock.near(p.CreatedAt)
-	if !ok || p.CreatedAt.IsZero() {
+func inTime(p payments.Attempt, last statusInfo, c clockOffset, skew, timeout time.Duration) bool {
+	at, ok := last.clock.near(p.StartedAt)
+	if !ok || p.StartedAt.IsZero() {
 		return false
 	}
 	at = at.Add(-c.offset)
-	return !at.Before(p.CreatedAt.Add(-skew)) && !at.After(p.CreatedAt.Add(timeout+afterLimit+skew))
+	return !at.Before(p.StartedAt.Add(-skew)) && !at.After(p.StartedAt.Add(timeout+afterLimit+skew))
 }
 
 // relation of two transactions by their numbers.

@@ -79,7 +79,7 @@ func TestJudge(t *testing.T) {
 		{name: "reversal of the one before", base: before, last: func(s *statusInfo) { s.receipt, s.trace, s.origTrace = "0231", "000975", "000974" }, want: payments.Unknown},
 		{name: "failed reversal", base: before, last: func(s *statusInfo) { s.origTrace, s.result = "000975", 0xB5 }, want: payments.Unknown},
 	} {
-		p := payments.Payment{Type: payments.Sale, Amount: eur(t, "10.16"), Currency: "EUR", CreatedAt: began, Baseline: c.base, Told: c.told}
+		p := payments.Attempt{Txn: payments.Txn{Kind: payments.DoSale, Amount: eur(t, "10.16")}, StartedAt: began, Baseline: c.base, Told: c.told}
 		v, out, err := judge(p, shown(c.last), c.clock, 5*time.Minute)
 		if err != nil || v != c.want || v == payments.Known && out.State != c.state {
 			t.Errorf("%s: verdict %d, state %s, %v", c.name, v, out.State, err)
@@ -93,18 +93,6 @@ func TestJudge(t *testing.T) {
 				t.Errorf("%s: approved %s", c.name, out.ApprovedAmount)
 			}
 		}
-	}
-}
-
-func TestJudgeAmountWithoutCurrency(t *testing.T) { // as an amount comes back from a journal
-	var bare money.Amount
-	if err := bare.UnmarshalText([]byte("10.16")); err != nil {
-		t.Fatal(err)
-	}
-	p := payments.Payment{Amount: bare, Currency: "EUR", CreatedAt: began, Baseline: payments.Baseline{Known: true, Receipt: "0230"}}
-	v, out, err := judge(p, shown(nil), clockOffset{}, time.Minute)
-	if err != nil || v != payments.Known || out.ApprovedAmount.Currency() != "EUR" {
-		t.Errorf("%d %+v %v", v, out, err)
 	}
 }
 

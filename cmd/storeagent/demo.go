@@ -103,7 +103,7 @@ func (d *day) chapter(title string) { fmt.Fprintf(d.out, "\n── %s\n", title)
 
 // terminalStep runs in the card terminal: at the chosen step the agent's power goes.
 func (d *day) terminalStep(step string) {
-	if step == d.killAt && d.power.CompareAndSwap(true, false) {
+	if d.power.Load() && step == d.killAt && d.power.CompareAndSwap(true, false) {
 		d.shop.kill()
 		close(d.powered)
 	}

@@ -36,9 +36,10 @@ type shop struct {
 	terminal *terminalsim.ZVT
 	printer  *devicesim.Printer
 	scanner  *devicesim.Scanner
-	ports    map[string]string // device name → port of the configuration
-	listen   string            // host:port of the agent's API
-	program  []string          // how the agent is started, without its arguments
+	ports    map[string]string         // device name → port of the configuration
+	cables   map[string]*devicesim.PTY // device name → its cable, where there are ptys
+	listen   string                    // host:port of the agent's API
+	program  []string                  // how the agent is started, without its arguments
 
 	cancel context.CancelFunc
 	sims   *errgroup.Group
@@ -50,7 +51,7 @@ type shop struct {
 // started. onPaper hears what is printed, onStep what the card terminal does; both may be nil.
 func openShop(ctx context.Context, dir string, program []string, onPaper, onStep func(string)) (*shop, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &shop{dir: dir, program: program, cancel: cancel, ports: map[string]string{}}
+	s := &shop{dir: dir, program: program, cancel: cancel, ports: map[string]string{}, cables: map[string]*devicesim.PTY{}}
 	s.sims, ctx = errgroup.WithContext(ctx)
 	s.terminal = terminalsim.NewZVT(terminalsim.Options{Currency: "840", Password: "000000", OnStep: onStep})
 	s.printer = devicesim.NewPrinter(devicesim.PrinterOptions{Columns: 42, ProcessID: true, OnPaper: onPaper})
@@ -78,6 +79,7 @@ func (s *shop) plugIn(ctx context.Context, name string, device func(ctx context.
 		if err != nil {
 			return err
 		}
+		s.cables[name] = pty
 		s.ports[name] = "serial:" + link + "?baud=9600&stop=2"
 		s.sims.Go(func() error {
 			defer pty.Close()

@@ -119,7 +119,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	k, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "storeagent: %v\nstoreagent --help shows how.\n", err)
-		if args[0] == "check" {
+		var wrong *kong.ParseError
+		if errors.As(err, &wrong) && strings.HasPrefix(wrong.Context.Command(), "check") {
 			return exitCheckUsage
 		}
 		return exitUsage

@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 	"time"
 
 	"storeagent/devices"
@@ -11,57 +15,61 @@ import (
 	"storeagent/installer"
 	"storeagent/installer/config"
 	"storeagent/offline/signin"
+	"storeagent/register/client"
 )
 
 // exitCheckUsage is check's code for wrong usage, since 2 says that something is broken.
 const exitCheckUsage = 64
 
 type checkCmd struct {
-	JSON bool `help:"As JSON."`
+	JSON bool `help:"As one line of JSON: {agentRunning, worst, findings: [{part, name, level, code, message, hint}]}."`
+	Fix  bool `help:"Repair what is surely safe: make a missing data folder, close an open one to other users. Says what it did."`
 }
 
 // Run looks at everything that can be wrong.
 func (c checkCmd) Run(e *env) error {
 	r := installer.Check(e.ctx, installer.Options{
-		ConfigPath: e.configPath, Drivers: driverTable(),
-		Connect: func(ctx context.Context, cfg *config.Config) installer.Agent {
-			a, err := connect(cfg)
-			if err != nil {
-				return nil
-			}
-			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-			defer cancel()
-			if _, err := a.Healthy(ctx); err != nil {
-				return nil
-			}
-			return a
-		},
+		ConfigPath: e.configPath, Drivers: driverTable(), Fix: c.Fix,
+		Connect: func(ctx context.Context, cfg *config.Config) (installer.Agent, error) { return findAgent(ctx, cfg) },
 		SignIn: func(cfg *config.Config) (signin.Config, error) {
 			return signInConfig(cfg, e.getenv, slog.New(slog.DiscardHandler))
 		},
-		Build: func(cfg *config.Config) ([]devices.Device, error) {
-			return buildDevices(parts{
+		Build: func(cfg *config.Config, d config.Device) (devices.Device, error) {
+			devs, err := buildDevices(parts{
 				opener: newOpener(), log: slog.New(slog.DiscardHandler), getenv: e.getenv,
 				onChange: func(devices.Info) {}, sink: deaf{}, currency: cfg.Store.Currency,
-			}, cfg.Devices)
+			}, []config.Device{d})
+			if err != nil {
+				return nil, err
+			}
+			return devs[0], nil
 		},
 	})
-	var err error
+	show := func() error { return r.Text(e.stdout) }
 	if c.JSON {
-		err = e.printJSON(struct {
-			*installer.Report
-			Worst installer.Level `json:"worst"`
-		}{r, r.Worst()})
-	} else {
-		err = r.Text(e.stdout)
+		show = func() error { return e.printJSON(r) }
 	}
-	if err != nil {
+	if err := show(); err != nil {
 		return err
 	}
 	if code := r.ExitCode(); code != exitOK {
 		return &exitError{code: code}
 	}
 	return nil
+}
+
+// findAgent connects to the running agent of the configuration. The error is installer.ErrNoAgent where nobody
+// listens, else it says why the agent that does cannot be asked.
+func findAgent(ctx context.Context, cfg *config.Config) (*client.Client, error) {
+	_, err := client.New("http://"+cfg.Server.ListenAddresses()[0], "", nil).Healthy(ctx)
+	var network *url.Error
+	if errors.As(err, &network) {
+		return nil, installer.ErrNoAgent
+	}
+	if err != nil {
+		return nil, fmt.Errorf("something else than storeagent answers on %s: %w", cfg.Server.Listen, err)
+	}
+	return connect(cfg)
 }
 
 // deaf takes scans that come while a technician checks without an agent; nobody sells then.
@@ -74,42 +82,89 @@ func (deaf) Scanned(context.Context, scanner.Scan) error { return nil }
 func (deaf) Refused(context.Context, string, int, time.Time) {}
 
 type devicesCmd struct {
-	JSON bool `help:"As JSON."`
+	JSON bool `help:"As one line of JSON: {agentRunning, found: [{kind, node, …, configLines, configured, configLine}], configured: [device]}."`
 }
 
-// Run lists what is plugged in.
+// pluggedIn is the JSON of devices.
+type pluggedIn struct {
+	Agent      bool                `json:"agentRunning"`
+	Found      []installer.Plugged `json:"found"`
+	Configured []devices.Info      `json:"configured"` // as the running agent sees them; empty without one
+}
+
+// Run lists what is plugged in, and how the configured devices are where an agent runs.
 func (c devicesCmd) Run(e *env) error {
 	found, err := discovery.Scan(e.ctx, discovery.Roots{})
 	if err != nil {
 		return err
 	}
+	out := pluggedIn{Configured: []devices.Info{}}
+	cfg, err := config.Load(e.configPath, driverTable())
+	out.Found = installer.Match(found, cfg) // a configuration that is missing or wrong is check's business
+	why := ""
+	if err == nil {
+		ctx, cancel := context.WithTimeout(e.ctx, 5*time.Second)
+		defer cancel()
+		if a, err := findAgent(ctx, cfg); err == nil {
+			if out.Configured, err = a.Devices(ctx); err != nil {
+				return err
+			}
+			out.Agent = true
+		} else if !errors.Is(err, installer.ErrNoAgent) {
+			why = err.Error()
+		}
+	}
 	if c.JSON {
-		return e.printJSON(found)
+		return e.printJSON(out)
 	}
-	if len(found) == 0 {
-		e.printf("Nothing is plugged in that this machine shows: no serial port, no USB device of a known kind.\nCheck the cable and the device's power, then look again.\n")
-		return nil
+	if len(out.Found) == 0 {
+		e.printf("Nothing is plugged in that this machine shows: no serial port, no USB device of a known kind.\nCheck the cable and the device's power, then look again. Devices in the network are not looked for: they are\nconfigured by their address, like port = \"tcp:10.0.0.5:9100\".\n")
 	}
-	for _, f := range found {
+	for _, f := range out.Found {
 		showFound(e, f)
 	}
-	return nil
+	if why != "" {
+		e.printf("\nThe agent could not be asked how its devices are: %s\n", why)
+	}
+	if len(out.Configured) == 0 {
+		return nil
+	}
+	e.printf("\nConfigured, as the running agent sees them:\n")
+	rows := [][]string{{"NAME", "KIND", "DRIVER", "STATE", "PORT", "MODEL", "TROUBLE"}}
+	for _, i := range out.Configured {
+		trouble := ""
+		if i.LastError != nil {
+			trouble = i.LastError.Code
+		}
+		rows = append(rows, []string{i.Name, string(i.Category), i.Driver, string(i.State), i.Port, i.Model, trouble})
+	}
+	return e.table(rows)
 }
 
-func showFound(e *env, f discovery.Found) {
-	e.printf("%s", f.Kind)
-	for _, s := range []string{f.Node, orNothing("", joinID(f.VID, f.PID)), f.Manufacturer, f.Product, orNothing("serial ", f.Serial)} {
-		e.printf("%s", orNothing("  ", s))
+// showFound shows one thing: what it is, then what to do with it.
+func showFound(e *env, f installer.Plugged) {
+	words := []string{string(f.Kind)}
+	for _, s := range []string{f.Node, joinID(f.VID, f.PID), f.Manufacturer, f.Product, orNothing("serial ", f.Serial)} {
+		if s != "" {
+			words = append(words, s)
+		}
 	}
+	e.printf("%s\n", strings.Join(words, "  "))
 	if f.Seems != "" {
-		e.printf("  (seems to be a %s)", f.Seems)
+		e.printf("  seems to be a %s\n", f.Seems)
 	}
-	e.printf("\n")
 	if f.Note != "" {
 		e.printf("  %s\n", f.Note)
 	}
-	if f.ConfigLines != "" {
-		e.printf("\n%s\n", f.ConfigLines)
+	switch {
+	case f.Configured != "":
+		e.printf("  configured as %q (%s)\n", f.Configured, f.ConfigLine)
+	case f.ConfigLines != "":
+		e.printf("  put into %s:\n\n", e.configPath)
+		for line := range strings.Lines(f.ConfigLines) {
+			e.printf("    %s", line)
+		}
+		e.printf("\n")
 	}
 }
 

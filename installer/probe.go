@@ -1,0 +1,74 @@
+package installer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"storeagent/devices"
+	"storeagent/installer/config"
+)
+
+const (
+	probeLimit  = 18 * time.Second // for one device to say how it is: a card terminal gives up on a dead line after 15 s
+	probePeriod = 50 * time.Millisecond
+	settledFor  = 10 // looks without a change of mind, so that a printer can tell of cover and paper
+)
+
+// direct asks the devices without an agent, all at once. A port that another process holds is left alone: as root it
+// would open, and two readers would share the bytes.
+func direct(ctx context.Context, cfg *config.Config, build func(*config.Config, config.Device) (devices.Device, error)) []Finding {
+	out := make([]Finding, len(cfg.Devices))
+	var wg sync.WaitGroup
+	for i, d := range cfg.Devices {
+		wg.Go(func() { out[i] = look(ctx, cfg, d, build) })
+	}
+	wg.Wait()
+	return out
+}
+
+func look(ctx context.Context, cfg *config.Config, d config.Device, build func(*config.Config, config.Device) (devices.Device, error)) Finding {
+	if node := nodeOf(d.Port); node != "" {
+		for _, h := range holders(node) {
+			return held(d.Name, node, h)
+		}
+	}
+	dev, err := build(cfg, d)
+	if err != nil {
+		return Finding{Part: "device", Name: d.Name, Level: Failure, Code: "config", Message: err.Error(), Hint: "correct this device's [[device]] part in " + cfg.Path}
+	}
+	return deviceFinding(probe(ctx, dev))
+}
+
+// probe runs a device until it has said how it is.
+func probe(ctx context.Context, d devices.Device) devices.Info {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = d.Run(ctx) // what went wrong stands in Info
+	}()
+	tick := time.NewTicker(probePeriod)
+	defer tick.Stop()
+	info, same := d.Info(), 0
+	for same < settledFor {
+		select {
+		case <-tick.C:
+		case <-done: // it can never work, or the time is over
+			if now := d.Info(); ctx.Err() == nil {
+				return now
+			}
+			return info
+		}
+		now := d.Info()
+		same++
+		if now.State == devices.Offline && now.LastError == nil || now.State != info.State || (now.LastError == nil) != (info.LastError == nil) {
+			same = 0
+		}
+		info = now
+	}
+	cancel()
+	<-done
+	return info
+}

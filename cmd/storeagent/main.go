@@ -40,19 +40,22 @@ func main() {
 type cli struct {
 	Config string `help:"Configuration file. Default: what STOREAGENT_CONFIG names, else /etc/storeagent/storeagent.toml." type:"path" placeholder:"FILE"`
 
-	Serve    serveCmd    `cmd:"" help:"Run the agent."`
-	Demo     demoCmd     `cmd:"" help:"Run a whole simulated store in a temporary folder: a narrated day with an outage in it."`
-	SignIn   signInCmd   `cmd:"" name:"sign-in" help:"Sign in to the cloud: shows a code, a link and a QR code."`
-	SignOut  signOutCmd  `cmd:"" name:"sign-out" help:"Revoke and forget the cloud sign-in."`
-	Pair     pairCmd     `cmd:"" help:"Make a token for a caller. It is shown once."`
-	Pairings pairingsCmd `cmd:"" help:"List who was let in."`
-	Unpair   unpairCmd   `cmd:"" help:"Revoke a token by its pairing's id."`
-	Check    checkCmd    `cmd:"" help:"Find the cable, setting or sign-in that is wrong. Exit 0 all well, 1 warnings, 2 failures."`
-	Devices  devicesCmd  `cmd:"" help:"Show what is plugged in, what it seems to be, and the configuration lines it wants."`
-	Queue    queueCmd    `cmd:"" help:"Look at and decide about what the cloud has not got."`
-	Simulate simulateCmd `cmd:"" help:"Run one simulated device or the simulated cloud."`
-	Cfg      configCmd   `cmd:"" name:"config" help:"Work with the configuration file."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve        serveCmd        `cmd:"" help:"Run the agent."`
+	Demo         demoCmd         `cmd:"" help:"Run a whole simulated store in a temporary folder: a narrated day with an outage in it."`
+	SignIn       signInCmd       `cmd:"" name:"sign-in" help:"Sign in to the cloud: shows a code, a link and a QR code."`
+	SignOut      signOutCmd      `cmd:"" name:"sign-out" help:"Revoke and forget the cloud sign-in."`
+	Pair         pairCmd         `cmd:"" help:"Make a token for a caller. It is shown once."`
+	Pairings     pairingsCmd     `cmd:"" help:"List who was let in."`
+	Unpair       unpairCmd       `cmd:"" help:"Revoke a token by its pairing's id."`
+	Check        checkCmd        `cmd:"" help:"Find the cable, setting or sign-in that is wrong. Exit 0 all well, 1 warnings, 2 failures."`
+	Devices      devicesCmd      `cmd:"" help:"Show what is plugged in, what it seems to be, and the configuration lines it wants."`
+	PrintTest    printTestCmd    `cmd:"" name:"print-test" help:"Print a test page and say whether the printer confirmed it."`
+	ScanTest     scanTestCmd     `cmd:"" name:"scan-test" help:"Show what a scanner reads."`
+	TerminalTest terminalTestCmd `cmd:"" name:"terminal-test" help:"Ask a card terminal how it is; no money moves."`
+	Queue        queueCmd        `cmd:"" help:"Look at and decide about what the cloud has not got."`
+	Simulate     simulateCmd     `cmd:"" help:"Run one simulated device or the simulated cloud."`
+	Cfg          configCmd       `cmd:"" name:"config" help:"Work with the configuration file."`
+	Version      versionCmd      `cmd:"" help:"Print the version."`
 }
 
 // env is what a command may use of the world.

@@ -18,8 +18,8 @@ import (
 // Address is a configured port: "serial:/dev/ttyUSB0?baud=9600", "tcp:10.0.0.5:9100", "file:/dev/usb/lp0". It is a
 // struct so that a strict decoder calls UnmarshalText. ParseAddress makes one.
 type Address struct {
-	Scheme string     // serial, tcp or file
-	Target string     // path, by-id link, COM name, VID:PID[:SERIAL], or HOST:PORT
+	Scheme string     // serial, tcp, file or https
+	Target string     // path, by-id link, COM name, VID:PID[:SERIAL], HOST:PORT, or //HOST:PORT/PATH
 	Params url.Values // what stood behind "?", nil where there was none
 }
 
@@ -28,6 +28,7 @@ const (
 	SchemeSerial = "serial"
 	SchemeTCP    = "tcp"
 	SchemeFile   = "file"
+	SchemeHTTPS  = "https" // https://HOST:PORT/PATH, for drivers that speak HTTP themselves: no Opener opens it
 )
 
 // examples shows one right address of each scheme.
@@ -35,6 +36,7 @@ var examples = map[string]string{
 	SchemeSerial: "serial:/dev/ttyUSB0?baud=9600",
 	SchemeTCP:    "tcp:10.0.0.5:9100",
 	SchemeFile:   "file:/dev/usb/lp0",
+	SchemeHTTPS:  "https://10.0.0.5:8443/nexo",
 }
 
 // absent are schemes that the configuration knows and this build does not have, with what to use instead.
@@ -42,7 +44,6 @@ var absent = map[string]string{
 	"usb":      SchemeFile,
 	"hidraw":   SchemeSerial,
 	"evdev":    SchemeSerial,
-	"https":    SchemeTCP,
 	"winspool": SchemeTCP,
 	"printer":  SchemeFile,
 }
@@ -73,7 +74,7 @@ func ParseAddress(text string) (Address, error) {
 	case absent[scheme] != "" && found:
 		return bad(examples[absent[scheme]], "%s ports are not available in this build", scheme)
 	case !found || !known:
-		return bad(examples[SchemeSerial], "it has to begin with serial:, tcp: or file:")
+		return bad(examples[SchemeSerial], "it has to begin with serial:, tcp:, file: or https://")
 	}
 	target, query, hasQuery := strings.Cut(rest, "?")
 	a := Address{Scheme: scheme, Target: target}
@@ -108,6 +109,9 @@ func (a Address) check() error {
 	if len(a.Params) > 0 {
 		return fmt.Errorf("%s ports take nothing behind \"?\"", a.Scheme)
 	}
+	if a.Scheme == SchemeHTTPS {
+		return checkHTTPS(a.String())
+	}
 	if a.Scheme == SchemeTCP {
 		host, number, err := net.SplitHostPort(a.Target)
 		if err != nil || host == "" {
@@ -116,6 +120,21 @@ func (a Address) check() error {
 		if n, err := strconv.ParseUint(number, 10, 16); err != nil || n == 0 {
 			return fmt.Errorf("port number %q is not between 1 and 65535", number)
 		}
+	}
+	return nil
+}
+
+// checkHTTPS wants host, port number and path, and nothing that could hide a secret or another host.
+func checkHTTPS(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Port() == "":
+		return errors.New("it has to name host, port number and path")
+	case u.User != nil || u.Fragment != "" || u.Path == "":
+		return errors.New("it has to be host, port number and path, nothing else")
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("port number %q is not between 1 and 65535", u.Port())
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ func TestParseAddress(t *testing.T) {
 		"tcp:[fe80::1]:9100":                  {Scheme: "tcp", Target: "[fe80::1]:9100"},
 		"tcp:printer.shop:9100":               {Scheme: "tcp", Target: "printer.shop:9100"},
 		"file:/dev/usb/lp0":                   {Scheme: "file", Target: "/dev/usb/lp0"},
+		"https://10.0.0.5:8443/nexo":          {Scheme: "https", Target: "//10.0.0.5:8443/nexo"},
+		"https://[fe80::1]:8443/nexo/":        {Scheme: "https", Target: "//[fe80::1]:8443/nexo/"},
 		"file:/dev/lp0?":                      {Scheme: "file", Target: "/dev/lp0"},
 	} {
 		got, err := ParseAddress(text)
@@ -36,7 +38,7 @@ func TestParseAddress(t *testing.T) {
 func TestParseAddressErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                            "is empty",
-		"/dev/ttyUSB0":                "begin with serial:, tcp: or file:",
+		"/dev/ttyUSB0":                "begin with serial:, tcp:, file: or https:",
 		"COM3":                        "begin with",
 		"Serial:/dev/ttyUSB0":         "begin with",
 		"serial:":                     "nothing stands behind",
@@ -63,7 +65,12 @@ func TestParseAddressErrors(t *testing.T) {
 		"usb:04b8:0202":               "usb ports are not available in this build",
 		"hidraw:/dev/hidraw0":         "hidraw ports are not available",
 		"evdev:/dev/input/event3":     "evdev ports are not available",
-		"https://10.0.0.5:8443/nexo":  "https ports are not available",
+		"https:10.0.0.5:8443":         "host, port number and path",
+		"https://10.0.0.5/nexo":       "host, port number and path",
+		"https://10.0.0.5:8443":       "host, port number and path",
+		"https://10.0.0.5:0/nexo":     "between 1 and 65535",
+		"https://u:p@10.0.0.5:1/nexo": "nothing else",
+		"https://10.0.0.5:8443/n?a=b": "nothing behind",
 		"winspool:Receipt":            "winspool ports are not available",
 		"printer:front?pin=2":         "printer ports are not available",
 	} {

@@ -26,7 +26,7 @@ func NewRef(now time.Time) string {
 // Attempt gives the payment's own money movement as its terminal sees it.
 func (p Payment) Attempt() Attempt {
 	return Attempt{
-		Txn:       Txn{PaymentID: p.ID, Kind: Kind(p.Type), Ref: p.Ref, Amount: p.Amount},
+		Txn:       Txn{PaymentID: p.ID, Kind: Kind(p.Type), Ref: p.Ref, Amount: p.Amount, Original: p.Original},
 		StartedAt: p.CreatedAt, Baseline: p.Baseline, Told: p.Told,
 	}
 }

@@ -18,6 +18,8 @@ type DeskConfig struct {
 	Journal   Journal
 	Terminals []Terminal
 	Log       *slog.Logger
+	// OrphanAfter is how long an approval may be claimed by no sale before it is reported; 0 for 15 minutes.
+	OrphanAfter time.Duration
 }
 
 // Desk runs payments: it writes each one down before its terminal hears of it, keeps one worker per terminal, and
@@ -28,13 +30,19 @@ type Desk struct {
 	workers []*worker
 	ready   chan struct{} // closed once Run has read what earlier runs left open
 
+	orphanAfter time.Duration
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced whenever a payment changed
+	orphans []Payment     // approvals that no sale claimed in time, as last looked up
 }
 
 // NewDesk makes a Desk. Nothing happens at a terminal before Run.
 func NewDesk(c DeskConfig) *Desk {
 	d := &Desk{journal: c.Journal, log: c.Log, ready: make(chan struct{}), changed: make(chan struct{})}
+	if d.orphanAfter = c.OrphanAfter; d.orphanAfter <= 0 {
+		d.orphanAfter = defaultOrphanAfter
+	}
 	for _, t := range c.Terminals {
 		d.workers = append(d.workers, newWorker(d, t))
 	}
@@ -51,7 +59,7 @@ func (d *Desk) Run(ctx context.Context) error {
 	close(d.ready)
 	for _, p := range open {
 		if d.worker(p.Terminal) == nil {
-			if err := d.orphan(ctx, p); err != nil {
+			if err := d.abandon(ctx, p); err != nil {
 				return err
 			}
 		}
@@ -61,21 +69,24 @@ func (d *Desk) Run(ctx context.Context) error {
 		mine := slices.DeleteFunc(slices.Clone(open), func(p Payment) bool { return p.Terminal != w.name })
 		wg.Go(func() { w.run(ctx, mine) })
 	}
+	wg.Go(func() { d.watchOrphans(ctx) })
 	wg.Wait()
 	return nil
 }
 
-// orphan closes a payment whose terminal is no longer configured, so that nobody can ask it.
-func (d *Desk) orphan(ctx context.Context, p Payment) error {
-	switch p.State {
+// abandon closes a payment whose terminal is no longer configured, so that nobody can ask it.
+func (d *Desk) abandon(ctx context.Context, p Payment) error {
+	m, _ := p.pending()
+	switch m.State {
 	case Created:
-		p.fail("the agent stopped before anything was sent to the terminal")
+		m.fail("the agent stopped before anything was sent to the terminal")
 	case Processing, InDoubt:
-		p.State = Unresolved
-		p.Problem = fmt.Sprintf("terminal %q is not configured any more; look at its slips and resolve the payment", p.Terminal)
+		m.State = Unresolved
+		m.Problem = fmt.Sprintf("terminal %q is not configured any more; look at its slips and resolve the payment", p.Terminal)
 	default:
 		return nil
 	}
+	p.put(m)
 	return d.update(ctx, p)
 }
 
@@ -89,6 +100,13 @@ func (d *Desk) Start(ctx context.Context, r Request, entry func(Payment) journal
 	if !w.terminal.Caps().Can(Kind(r.Type)) {
 		return Payment{}, fmt.Errorf("%s on terminal %s: %w", r.Type, w.name, ErrUnsupported)
 	}
+	if w.isClosing() {
+		return Payment{}, fmt.Errorf("end of day on terminal %s: %w", w.name, ErrTerminalBusy)
+	}
+	original, err := d.refunds(ctx, w, r)
+	if err != nil {
+		return Payment{}, err
+	}
 	select {
 	case <-d.ready:
 	case <-ctx.Done():
@@ -101,7 +119,8 @@ func (d *Desk) Start(ctx context.Context, r Request, entry func(Payment) journal
 	p := Payment{
 		ID: id.String(), Ref: NewRef(time.Now()), Type: r.Type, State: Created, Amount: r.Amount, Currency: r.Amount.Currency(), Terminal: w.name,
 		Reference: r.Reference, CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
-		Receipt: Receipt{Customer: []string{}, Merchant: []string{}},
+		Receipt: Receipt{Customer: []string{}, Merchant: []string{}}, Operations: []Operation{},
+		OriginalPaymentID: r.OriginalPaymentID, Original: original,
 	}
 	e := entry(p)
 	e.Events = append(e.Events, event(p))
@@ -109,7 +128,7 @@ func (d *Desk) Start(ctx context.Context, r Request, entry func(Payment) journal
 		return Payment{}, err
 	}
 	d.signal()
-	w.submit(p)
+	w.submit(p, p.ID)
 	return p, nil
 }
 
@@ -123,14 +142,14 @@ func (d *Desk) Payments(ctx context.Context, f Filter) ([]Payment, string, error
 	return d.journal.List(ctx, f)
 }
 
-// Wait returns the payment once its state is Final, or as it is when ctx ends.
+// Wait returns the payment once it is Settled, or as it is when ctx ends.
 func (d *Desk) Wait(ctx context.Context, id string) (Payment, error) {
 	for {
 		d.mu.Lock()
 		changed := d.changed
 		d.mu.Unlock()
 		p, err := d.journal.Get(context.WithoutCancel(ctx), id)
-		if err != nil || p.State.Final() {
+		if err != nil || p.Settled() {
 			return p, err
 		}
 		select {
@@ -149,7 +168,8 @@ func (d *Desk) Cancel(ctx context.Context, id string) (Payment, error) {
 		return Payment{}, err
 	}
 	w := d.worker(p.Terminal)
-	if w == nil || p.State != Created && p.State != Processing {
+	m, _ := p.pending()
+	if w == nil || m.State != Created && m.State != Processing {
 		return p, fmt.Errorf("cancel payment in state %s: %w", p.State, ErrState)
 	}
 	if !w.terminal.Caps().Cancel {
@@ -158,7 +178,8 @@ func (d *Desk) Cancel(ctx context.Context, id string) (Payment, error) {
 	return w.cancel(ctx, p)
 }
 
-// Resolve is a person's word on a payment nobody could settle: Approved, or Failed for "not charged".
+// Resolve is a person's word on a payment, or an operation of it, that nobody could settle: Approved, or Failed for
+// "not charged".
 func (d *Desk) Resolve(ctx context.Context, id string, outcome State, note string, entry func(Payment) journal.Entry) (Payment, error) {
 	if outcome != Approved && outcome != Failed {
 		return Payment{}, fmt.Errorf("resolve as %s: %w", outcome, ErrState)
@@ -175,14 +196,16 @@ func (d *Desk) Resolve(ctx context.Context, id string, outcome State, note strin
 			return Payment{}, err
 		}
 	}
-	if !p.State.Blocks() {
+	m, _ := p.pending()
+	if !m.State.Blocks() {
 		return p, fmt.Errorf("resolve payment in state %s: %w", p.State, ErrState)
 	}
 	if outcome == Approved {
-		p.approve(Outcome{State: Approved, ApprovedAmount: p.Amount})
+		m.approve(Outcome{State: Approved, ApprovedAmount: m.Amount})
 	} else {
-		p.fail("resolved as not charged by a person")
+		m.fail("resolved as not charged by a person")
 	}
+	p.put(m)
 	e := entry(p)
 	e.Events = append(e.Events, event(p))
 	if err := d.journal.Resolve(ctx, p, note, e); err != nil {
@@ -263,37 +286,3 @@ func (d *Desk) signal() {
 }
 
 func event(p Payment) journal.Event { return journal.NewEvent("payment", time.Now(), p) }
-
-// approve, decline and fail write an outcome into the payment; they are the only places that end one.
-func (p *Payment) approve(o Outcome) {
-	amount := o.ApprovedAmount
-	p.end(o)
-	p.ApprovedAmount = &amount
-}
-
-func (p *Payment) fail(why string) {
-	p.end(Outcome{State: Failed})
-	p.Problem = why
-}
-
-func (p *Payment) end(o Outcome) {
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	p.State, p.FinishedAt, p.Prompt, p.Problem = o.State, &now, nil, ""
-	p.Decline = o.Decline
-	if o.CardBrand != "" {
-		p.CardBrand = o.CardBrand
-	}
-	if o.Last4 != "" {
-		p.Last4 = o.Last4
-	}
-	if o.EntryMode != "" {
-		p.EntryMode = o.EntryMode
-	}
-	if o.ApprovalCode != "" {
-		p.ApprovalCode = o.ApprovalCode
-	}
-	if o.TerminalReference != "" {
-		p.TerminalReference = o.TerminalReference
-	}
-	p.SignatureRequired = o.SignatureRequired
-}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
+	"time"
 
 	"storeagent/internal/journal"
 	"storeagent/payments"
@@ -20,6 +21,8 @@ type memory struct {
 	writes int
 	failAt int // refuse this write (1-based), 0 for none
 	audit  []string
+
+	closings []payments.Closing
 }
 
 var errDisk = errors.New("disk refuses")
@@ -34,23 +37,81 @@ func (m *memory) write() error {
 	return nil
 }
 
+func (m *memory) free(terminal string) error {
+	for _, other := range m.rows {
+		switch {
+		case other.Terminal != terminal:
+		case other.Blocks():
+			return payments.ErrTerminalInDoubt
+		case !other.Settled():
+			return payments.ErrTerminalBusy
+		}
+	}
+	return nil
+}
+
 func (m *memory) Create(_ context.Context, p payments.Payment, e journal.Entry) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, other := range m.rows {
-		switch {
-		case other.Terminal != p.Terminal:
-		case other.State.Blocks():
-			return payments.ErrTerminalInDoubt
-		case !other.State.Final():
-			return payments.ErrTerminalBusy
-		}
+	if err := m.free(p.Terminal); err != nil {
+		return err
 	}
 	if err := m.write(); err != nil {
 		return err
 	}
 	m.rows[p.ID] = p
 	m.order = append(m.order, p.ID)
+	m.events = append(m.events, e.Events...)
+	return nil
+}
+
+func (m *memory) AddOperation(_ context.Context, p payments.Payment, e journal.Entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.free(p.Terminal); err != nil {
+		return err
+	}
+	if m.rows[p.ID].State != payments.Approved {
+		return payments.ErrState
+	}
+	if err := m.write(); err != nil {
+		return err
+	}
+	m.rows[p.ID] = p
+	m.events = append(m.events, e.Events...)
+	return nil
+}
+
+func (m *memory) Taken(_ context.Context, terminal string, since time.Time) ([]payments.Payment, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []payments.Payment
+	for _, id := range m.order {
+		if p := m.rows[id]; p.Terminal == terminal && !p.CreatedAt.Before(since) {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+func (m *memory) LastClosing(_ context.Context, terminal string) (payments.Closing, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := len(m.closings) - 1; i >= 0; i-- {
+		if m.closings[i].Terminal == terminal {
+			return m.closings[i], nil
+		}
+	}
+	return payments.Closing{}, journal.ErrNotFound
+}
+
+func (m *memory) AddClosing(_ context.Context, c payments.Closing, e journal.Entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.write(); err != nil {
+		return err
+	}
+	m.closings = append(m.closings, c)
 	m.events = append(m.events, e.Events...)
 	return nil
 }
@@ -89,12 +150,16 @@ func (m *memory) Get(_ context.Context, id string) (payments.Payment, error) {
 	return p, nil
 }
 
-func (m *memory) List(_ context.Context, _ payments.Filter) ([]payments.Payment, string, error) {
+func (m *memory) List(_ context.Context, f payments.Filter) ([]payments.Payment, string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []payments.Payment
 	for i := len(m.order) - 1; i >= 0; i-- {
-		list = append(list, m.rows[m.order[i]])
+		p := m.rows[m.order[i]]
+		if f.Attached != nil && !*f.Attached && (p.State != payments.Approved || p.SaleID != "") {
+			continue
+		}
+		list = append(list, p)
 	}
 	return list, "", nil
 }
@@ -104,22 +169,35 @@ func (m *memory) Open(_ context.Context) ([]payments.Payment, error) {
 	defer m.mu.Unlock()
 	var list []payments.Payment
 	for _, id := range m.order {
-		if p := m.rows[id]; !p.State.Final() || p.State == payments.Unresolved {
+		if p := m.rows[id]; !p.Settled() || p.Blocks() {
 			list = append(list, p)
 		}
 	}
 	return list, nil
 }
 
-func (m *memory) LastKnown(_ context.Context, terminal string) (payments.Payment, error) {
+func (m *memory) LastKnown(_ context.Context, terminal string) (payments.Baseline, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i := len(m.order) - 1; i >= 0; i-- {
-		if p := m.rows[m.order[i]]; p.Terminal == terminal && p.Told != nil {
-			return p, nil
+	var newest time.Time
+	var found *payments.Outcome
+	see := func(at time.Time, told *payments.Outcome) {
+		if told != nil && !at.Before(newest) {
+			newest, found = at, told
 		}
 	}
-	return payments.Payment{}, journal.ErrNotFound
+	for _, id := range m.order {
+		if p := m.rows[id]; p.Terminal == terminal {
+			see(p.CreatedAt, p.Told)
+			for _, o := range p.Operations {
+				see(o.CreatedAt, o.Told)
+			}
+		}
+	}
+	if found == nil {
+		return payments.Baseline{}, journal.ErrNotFound
+	}
+	return found.Baseline, nil
 }
 
 // states gives the states a payment's events went through.

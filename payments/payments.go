@@ -82,6 +82,9 @@ type Payment struct {
 	Currency          string        `json:"currency" doc:"ISO 4217"`
 	Terminal          string        `json:"terminal"`
 	Reference         string        `json:"reference,omitempty"`
+	OriginalPaymentID string        `json:"originalPaymentId,omitempty" doc:"Of a refund: the payment it gives back"`
+	CapturedAmount    *money.Amount `json:"capturedAmount,omitempty" doc:"Of a preauth: what was collected"`
+	TipAmount         *money.Amount `json:"tipAmount,omitempty" doc:"Tips added after the approval"`
 	CreatedAt         time.Time     `json:"createdAt"`
 	FinishedAt        *time.Time    `json:"finishedAt,omitempty"`
 	CardBrand         string        `json:"cardBrand,omitempty"`
@@ -96,9 +99,13 @@ type Payment struct {
 	SaleID            string        `json:"saleId,omitempty" doc:"The sale that claimed this payment"`
 	CancelRequested   bool          `json:"cancelRequested,omitempty"`
 	Problem           string        `json:"problem,omitempty" doc:"Why it is in doubt, unresolved or failed"`
+	Operations        []Operation   `json:"operations" nullable:"false" doc:"Voids, captures and tips, oldest first"`
+	AlarmedAt         *time.Time    `json:"alarmedAt,omitempty" doc:"When it was reported as approved and claimed by no sale"`
 
 	// Ref names the attempt at the terminal; see Txn.
 	Ref string `json:"-"`
+	// Original is what a linked refund gives back.
+	Original *Original `json:"-"`
 	// Baseline is what the terminal named as its last transaction before this one; recovery compares with it.
 	Baseline Baseline `json:"-"`
 	// Told is the outcome the terminal reported, committed before it was acknowledged. While the payment is still
@@ -145,6 +152,10 @@ var (
 	ErrNoTerminal = errors.New("no such terminal")
 	// ErrUnsupported means that the terminal's driver cannot do that; see Caps.
 	ErrUnsupported = errors.New("not supported by this terminal")
+	// ErrAmount means that more was asked for than the earlier payment has.
+	ErrAmount = errors.New("amount is too high")
+	// ErrOriginal means that a refund names a payment that cannot be given back.
+	ErrOriginal = errors.New("original payment cannot be refunded")
 	// ErrState means that the payment's state does not allow the request.
 	ErrState = errors.New("payment is not in a state for that")
 )

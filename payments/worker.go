@@ -22,8 +22,9 @@ type worker struct {
 	settle sync.Mutex // held while a payment in doubt is settled, by recovery or by a person
 
 	mu       sync.Mutex
-	attempt  *attempt // the running payment
+	attempt  *attempt // the running payment or operation
 	blocking string   // id of the payment that keeps new money off
+	closing  bool     // an end of day runs
 }
 
 func newWorker(d *Desk, t Terminal) *worker {
@@ -33,15 +34,19 @@ func newWorker(d *Desk, t Terminal) *worker {
 // run settles the open payments, then takes new ones until ctx ends.
 func (w *worker) run(ctx context.Context, open []Payment) {
 	for _, p := range open {
-		switch p.State {
+		m, ok := p.pending()
+		if !ok {
+			continue
+		}
+		switch m.State {
 		case Created:
-			p.fail("the agent stopped before anything was sent to the terminal")
-			w.commit(ctx, p)
+			m.fail("the agent stopped before anything was sent to the terminal")
 		case Processing:
-			p.State, p.Problem = InDoubt, "the agent stopped while the terminal was working"
-			w.commit(ctx, p)
-			w.recover(ctx, p)
-		default:
+			m.State, m.Prompt, m.Problem = InDoubt, nil, "the agent stopped while the terminal was working"
+		}
+		p.put(m)
+		w.commit(ctx, p)
+		if p.Blocks() {
 			w.recover(ctx, p)
 		}
 	}
@@ -56,7 +61,7 @@ func (w *worker) run(ctx context.Context, open []Payment) {
 	}
 }
 
-// pay runs one payment to its end.
+// pay runs one payment or operation to its end.
 func (w *worker) pay(ctx context.Context, a *attempt) {
 	a.ctx = ctx
 	err := w.do(ctx, a)
@@ -70,8 +75,8 @@ func (w *worker) pay(ctx context.Context, a *attempt) {
 	}
 	p := a.ended(err)
 	w.commit(ctx, p)
-	if p.State == InDoubt {
-		w.desk.log.Warn("payment in doubt", "terminal", w.name, "payment", p.ID, "err", err)
+	if p.Blocks() {
+		w.desk.log.Warn("payment in doubt", "terminal", w.name, "payment", p.ID, "what", a.txn.Kind, "err", err)
 		w.recover(ctx, p)
 	}
 }
@@ -98,17 +103,18 @@ func (w *worker) recover(ctx context.Context, p Payment) {
 	defer w.setBlocking("")
 	wait := 500 * time.Millisecond
 	for ctx.Err() == nil {
-		if p.State == InDoubt {
+		m, _ := p.pending()
+		if m.State == InDoubt {
 			var err error
 			if p, err = w.ask(ctx, p); err != nil {
 				w.desk.log.Warn("cannot recover payment yet", "terminal", w.name, "payment", p.ID, "err", err)
 			}
 		}
-		if !p.State.Blocks() {
+		if !p.Blocks() {
 			return
 		}
 		var retry <-chan time.Time
-		if p.State == InDoubt {
+		if m, _ := p.pending(); m.State == InDoubt {
 			retry = time.After(wait/2 + rand.N(wait/2))
 			wait = min(2*wait, 30*time.Second)
 		}
@@ -125,8 +131,9 @@ func (w *worker) recover(ctx context.Context, p Payment) {
 
 // ask makes one recovery query and commits what it found. It gives back the payment as it now is.
 func (w *worker) ask(ctx context.Context, p Payment) (Payment, error) {
+	m, _ := p.pending()
 	w.use.Lock()
-	verdict, out, err := w.terminal.Recover(ctx, p.Attempt())
+	verdict, out, err := w.terminal.Recover(ctx, p.attempt(m))
 	w.use.Unlock()
 	if err != nil {
 		return p, err
@@ -137,36 +144,17 @@ func (w *worker) ask(ctx context.Context, p Payment) (Payment, error) {
 	if err != nil {
 		return p, err
 	}
-	if now.State != InDoubt { // a person was faster; their word stands
+	if m = now.movement(m.ID); m.State != InDoubt { // a person was faster; their word stands
 		w.desk.log.Warn("late answer for a resolved payment", "terminal", w.name, "payment", p.ID, "verdict", verdict, "said", out.State)
 		return now, nil
 	}
 	settled := now
-	settled.apply(verdict, out)
+	m.apply(verdict, out)
+	settled.put(m)
 	if err := w.desk.update(ctx, settled); err != nil {
 		return now, err
 	}
 	return settled, nil
-}
-
-// apply writes a recovery verdict into the payment.
-func (p *Payment) apply(v Verdict, out Outcome) {
-	switch {
-	case v == Known && out.State == Approved:
-		p.Told = &out
-		p.approve(out)
-	case v == Known:
-		p.Told = &out
-		p.end(out)
-	case v == NotCharged && p.Told != nil && p.Told.State == Approved:
-		p.end(Outcome{State: Reversed})
-		p.Problem = "the terminal approved and then took it back because it heard no acknowledgement"
-	case v == NotCharged:
-		p.fail("the terminal does not know this payment: nothing was charged")
-	default:
-		p.State = Unresolved
-		p.Problem = "the terminal cannot tell how this payment ended; look at its display or slips and resolve it"
-	}
 }
 
 // commit writes the payment and insists: while the disk refuses it tries again, because what the terminal did is
@@ -186,9 +174,9 @@ func (w *worker) commit(ctx context.Context, p Payment) {
 	}
 }
 
-// submit hands a payment that is on disk to the worker.
-func (w *worker) submit(p Payment) {
-	a := &attempt{worker: w, txn: p.Attempt().Txn, p: p}
+// submit hands a movement that is on disk to the worker.
+func (w *worker) submit(p Payment, id string) {
+	a := &attempt{worker: w, id: id, txn: p.attempt(p.movement(id)).Txn, p: p}
 	w.mu.Lock()
 	w.attempt = a
 	w.mu.Unlock()
@@ -211,11 +199,11 @@ func (w *worker) cancel(ctx context.Context, p Payment) (Payment, error) {
 	if a == nil || a.txn.PaymentID != p.ID { // it has just ended
 		return p, fmt.Errorf("cancel payment in state %s: %w", p.State, ErrState)
 	}
-	p, err := a.change(context.WithoutCancel(ctx), func(p *Payment) error {
-		p.CancelRequested = true
+	p, err := a.change(context.WithoutCancel(ctx), func(m *Operation) error {
+		m.CancelRequested = true
 		return nil
 	})
-	if err != nil || p.State != Processing {
+	if err != nil || p.movement(a.id).State != Processing {
 		return p, err
 	}
 	if err := w.terminal.Abort(ctx); err != nil {
@@ -240,11 +228,12 @@ func (w *worker) info() TerminalInfo {
 	}
 }
 
-// attempt is the running payment; it is the Events its terminal reports to.
+// attempt is the running payment or operation; it is the Events its terminal reports to.
 type attempt struct {
 	ctx    context.Context // the worker's: a commit must not die with a request
 	worker *worker
 	txn    Txn
+	id     string // of the movement in p
 
 	mu sync.Mutex
 	p  Payment
@@ -252,14 +241,15 @@ type attempt struct {
 
 var _ Events = (*attempt)(nil)
 
-// change edits the payment and commits it. On an error the payment keeps its old form.
-func (a *attempt) change(ctx context.Context, edit func(*Payment) error) (Payment, error) {
+// change edits the running movement and commits its payment. On an error the payment keeps its old form.
+func (a *attempt) change(ctx context.Context, edit func(*Operation) error) (Payment, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	next := a.p
-	if err := edit(&next); err != nil {
+	next, m := a.p, a.p.movement(a.id)
+	if err := edit(&m); err != nil {
 		return a.p, err
 	}
+	next.put(m)
 	if err := a.worker.desk.update(ctx, next); err != nil {
 		return a.p, err
 	}
@@ -270,16 +260,15 @@ func (a *attempt) change(ctx context.Context, edit func(*Payment) error) (Paymen
 // Sending implements Events.
 func (a *attempt) Sending(b Baseline) error {
 	if !b.Known { // fall back on what the journal knows of this terminal
-		last, err := a.worker.desk.journal.LastKnown(a.ctx, a.worker.name)
-		if err == nil && last.Told != nil {
-			b = last.Told.Baseline
+		if last, err := a.worker.desk.journal.LastKnown(a.ctx, a.worker.name); err == nil {
+			b = last
 		}
 	}
-	_, err := a.change(a.ctx, func(p *Payment) error {
-		if p.CancelRequested {
+	_, err := a.change(a.ctx, func(m *Operation) error {
+		if m.CancelRequested {
 			return errCanceledEarly
 		}
-		p.State, p.Baseline = Processing, b
+		m.State, m.Baseline = Processing, b
 		return nil
 	})
 	return err
@@ -287,8 +276,8 @@ func (a *attempt) Sending(b Baseline) error {
 
 // Prompt implements Events.
 func (a *attempt) Prompt(pr Prompt) {
-	_, err := a.change(a.ctx, func(p *Payment) error {
-		p.Prompt = &pr
+	_, err := a.change(a.ctx, func(m *Operation) error {
+		m.Prompt = &pr
 		return nil
 	})
 	if err != nil {
@@ -298,8 +287,8 @@ func (a *attempt) Prompt(pr Prompt) {
 
 // CommitOutcome implements Events.
 func (a *attempt) CommitOutcome(o Outcome) error {
-	_, err := a.change(a.ctx, func(p *Payment) error {
-		p.Told = &o
+	_, err := a.change(a.ctx, func(m *Operation) error {
+		m.Told = &o
 		return nil
 	})
 	return err
@@ -307,8 +296,8 @@ func (a *attempt) CommitOutcome(o Outcome) error {
 
 // CommitReceipt implements Events.
 func (a *attempt) CommitReceipt(r Receipt) error {
-	_, err := a.change(a.ctx, func(p *Payment) error {
-		p.Receipt = r
+	_, err := a.change(a.ctx, func(m *Operation) error {
+		m.Receipt = &r
 		return nil
 	})
 	return err
@@ -318,20 +307,21 @@ func (a *attempt) CommitReceipt(r Receipt) error {
 func (a *attempt) ended(err error) Payment {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p := a.p
-	told := p.Told
+	p, m := a.p, a.p.movement(a.id)
+	told := m.Told
 	switch {
 	case told != nil && told.State != Approved: // declined and the like move no money, acknowledged or not
-		p.end(*told)
+		m.end(*told)
 	case told != nil && err == nil:
-		p.approve(*told)
-	case told == nil && p.CancelRequested && p.State == Created:
-		p.end(Outcome{State: Canceled})
-	case told == nil && (errors.Is(err, ErrNotSent) || p.State == Created):
-		p.fail(reason(err))
+		m.approve(*told)
+	case told == nil && m.CancelRequested && m.State == Created:
+		m.end(Outcome{State: Canceled})
+	case told == nil && (errors.Is(err, ErrNotSent) || m.State == Created):
+		m.fail(reason(err))
 	default:
-		p.State, p.Prompt, p.Problem = InDoubt, nil, reason(err)
+		m.State, m.Prompt, m.Problem = InDoubt, nil, reason(err)
 	}
+	p.put(m)
 	return p
 }
 

@@ -245,6 +245,7 @@ func (s *Store) adopt(ctx context.Context, at start, m mark, list []Finding) err
 }
 
 // step is one statement of a transaction outside the writer.
+			step{qPaymentOpsUntrusted, nil},
 type step struct {
 	query string
 	args  []any

@@ -15,6 +15,8 @@ type memo struct {
 	Ref      string            `json:"ref,omitempty"`
 	Baseline payments.Baseline `json:"baseline"`
 	Told     *payments.Outcome `json:"told,omitempty"`
+
+	Original *payments.Original `json:"original,omitempty"` // of a linked refund
 }
 
 // flat is a payment as its row has it.
@@ -24,21 +26,25 @@ type flat struct {
 }
 
 func flatten(p payments.Payment) (flat, error) {
-	f := flat{told: p.Told != nil}
-	m, err := json.Marshal(memo{p.Ref, p.Baseline, p.Told})
+	p.SaleID, p.Operations = "", nil // have columns and rows of their own
+	return flattened(p, memo{Ref: p.Ref, Baseline: p.Baseline, Told: p.Told, Original: p.Original})
+}
+
+func flattened(body any, m memo) (flat, error) {
+	f := flat{told: m.Told != nil}
+	extra, err := json.Marshal(m)
 	if err != nil {
 		return f, err
 	}
-	p.SaleID = "" // has a column of its own that only a sale writes
-	body, err := json.Marshal(p)
-	f.body, f.memo = string(body), string(m)
+	text, err := json.Marshal(body)
+	f.body, f.memo = string(text), string(extra)
 	return f, err
 }
 
 func scanPayment(row scanner) (seq int64, p payments.Payment, err error) {
 	var state, saleID string
-	var body, extra []byte
-	if err := row.Scan(&seq, &state, &saleID, &body, &extra); err != nil {
+	var body, extra, ops []byte
+	if err := row.Scan(&seq, &state, &saleID, &body, &extra, &ops); err != nil {
 		return 0, p, err
 	}
 	var m memo
@@ -49,13 +55,31 @@ func scanPayment(row scanner) (seq int64, p payments.Payment, err error) {
 		return 0, p, fmt.Errorf("payment memo: %w", err)
 	}
 	p.State, p.SaleID = payments.State(state), saleID // the columns are what counts
-	p.Ref, p.Baseline, p.Told = m.Ref, m.Baseline, m.Told
+	p.Ref, p.Baseline, p.Told, p.Original = m.Ref, m.Baseline, m.Told, m.Original
 	amounts := []*money.Amount{&p.Amount}
-	if p.ApprovedAmount != nil {
-		amounts = append(amounts, p.ApprovedAmount)
+	for _, a := range []*money.Amount{p.ApprovedAmount, p.CapturedAmount, p.TipAmount} {
+		if a != nil {
+			amounts = append(amounts, a)
+		}
+	}
+	if p.Original != nil {
+		amounts = append(amounts, &p.Original.Amount)
 	}
 	if p.Told != nil {
 		amounts = append(amounts, &p.Told.ApprovedAmount)
+	}
+	if p.Operations, err = readOperations(ops); err != nil {
+		return 0, p, err
+	}
+	for i := range p.Operations {
+		o := &p.Operations[i]
+		amounts = append(amounts, &o.Amount)
+		if o.ApprovedAmount != nil {
+			amounts = append(amounts, o.ApprovedAmount)
+		}
+		if o.Told != nil {
+			amounts = append(amounts, &o.Told.ApprovedAmount)
+		}
 	}
 	for _, a := range amounts {
 		if err := inCurrency(a, p.Currency); err != nil {
@@ -138,6 +162,11 @@ func (t *tx) setPayment(p payments.Payment, f flat) error {
 		return err
 	}
 	t.remember(newRecord(kindPayment, seq, p.ID, nil))
+	for _, o := range p.Operations {
+		if err := t.setOperation(o); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -238,13 +267,4 @@ func (v Payments) Open(ctx context.Context) ([]payments.Payment, error) {
 		return nil, fmt.Errorf("read open payments: %w", err)
 	}
 	return page, nil
-}
-
-// LastKnown implements payments.Journal.
-func (v Payments) LastKnown(ctx context.Context, terminal string) (payments.Payment, error) {
-	_, p, err := scanPayment(v.s.read.QueryRowContext(ctx, qPaymentLast, terminal))
-	if err != nil {
-		return payments.Payment{}, fmt.Errorf("read the last payment of terminal %s: %w", terminal, notFound(err))
-	}
-	return p, nil
 }

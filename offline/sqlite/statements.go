@@ -126,18 +126,32 @@ const (
 // Payments and print jobs.
 const (
 	paymentOpen  = `state IN ('created', 'processing', 'in_doubt', 'unresolved')`
-	qPaymentBusy = `SELECT state FROM payments WHERE terminal = ? AND ` + paymentOpen
-	qPaymentAdd  = `INSERT INTO payments (id, terminal, state, told, created_at, body, memo) VALUES (?, ?, ?, ?, ?, ?, ?)`
-	qPaymentSet  = `UPDATE payments SET state = ?2, told = ?3, body = ?4, memo = ?5 WHERE id = ?1`
-	qPaymentSeq  = `SELECT seq FROM payments WHERE id = ?`
-	qPayments    = `SELECT seq, state, sale_id, body, memo FROM payments`
+	qPaymentBusy = `SELECT state FROM payments WHERE terminal = ?1 AND ` + paymentOpen + `
+		UNION ALL SELECT state FROM payment_operations WHERE terminal = ?1 AND ` + paymentOpen
+	qPaymentAdd = `INSERT INTO payments (id, terminal, state, told, created_at, body, memo) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	qPaymentSet = `UPDATE payments SET state = ?2, told = ?3, body = ?4, memo = ?5 WHERE id = ?1`
+	qPaymentSeq = `SELECT seq FROM payments WHERE id = ?`
+	qPayments   = `SELECT seq, state, sale_id, body, memo, (SELECT json_group_array(json_array(state, json(body), json(memo)))
+		FROM (SELECT state, body, memo FROM payment_operations WHERE payment_id = payments.id ORDER BY seq)) FROM payments`
 	qPayment     = qPayments + ` WHERE id = ?`
-	qPaymentLast = qPayments + ` WHERE terminal = ? AND told = 1 ORDER BY seq DESC LIMIT 1`
-	qPaymentOpen = qPayments + ` WHERE ` + paymentOpen + ` ORDER BY seq`
+	qPaymentLast = `SELECT created_at, memo FROM payments WHERE terminal = ? AND told = 1 ORDER BY seq DESC LIMIT 1`
+	qPaymentOpen = qPayments + ` WHERE id IN (SELECT id FROM payments WHERE ` + paymentOpen + `
+		UNION ALL SELECT payment_id FROM payment_operations WHERE ` + paymentOpen + `) ORDER BY seq`
+	qPaymentsOf = qPayments + ` WHERE terminal = ? AND created_at >= ? ORDER BY created_at`
 
-	paymentsSince      = `created_at >= ? AND seq >= (SELECT min(seq) FROM payments WHERE created_at >= ?)`
-	qPaymentThere      = `SELECT id FROM payments WHERE id = ?`
-	qPaymentClaim      = `UPDATE payments SET sale_id = ?2 WHERE id = ?1 AND state = 'approved' AND sale_id = ''`
+	qPaymentOpAdd = `INSERT INTO payment_operations (id, payment_id, terminal, type, state, amount, told, created_at, body, memo)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	qPaymentOpSet        = `UPDATE payment_operations SET state = ?2, told = ?3, body = ?4, memo = ?5 WHERE id = ?1`
+	qPaymentOpLast       = `SELECT created_at, memo FROM payment_operations WHERE terminal = ? AND told = 1 ORDER BY seq DESC LIMIT 1`
+	qPaymentOpsUntrusted = `UPDATE payment_operations SET state = 'in_doubt' WHERE state IN ('created', 'processing')`
+
+	qClosingAdd  = `INSERT INTO closings (id, terminal, at, body) VALUES (?, ?, ?, ?)`
+	qClosingLast = `SELECT body FROM closings WHERE terminal = ? ORDER BY seq DESC LIMIT 1`
+
+	paymentsSince = `created_at >= ? AND seq >= (SELECT min(seq) FROM payments WHERE created_at >= ?)`
+	qPaymentThere = `SELECT id FROM payments WHERE id = ?1 UNION ALL SELECT id FROM payment_operations WHERE id = ?1`
+	qPaymentClaim = `UPDATE payments SET sale_id = ?2 WHERE id = ?1 AND state = 'approved' AND sale_id = ''
+		AND NOT EXISTS (SELECT 1 FROM payment_operations WHERE payment_id = ?1 AND type = 'void' AND ` + paymentOpen + `)`
 	qPaymentClaimable  = `SELECT state, sale_id FROM payments WHERE id = ?`
 	qPaymentsUntrusted = `UPDATE payments SET state = 'in_doubt' WHERE state IN ('created', 'processing')`
 

@@ -423,6 +423,7 @@ func TestOpenWorkIsFoundWithoutScanning(t *testing.T) {
 	}{
 		{qHeads, []any{1, "[]", 1}}, {qNextDue, []any{1}}, {qStreamTaken, []any{"s", "o", 1}}, {qOldest, nil}, {qOpsSending, nil},
 		{qOpsBlocked, []any{"purchase"}}, {qSaleOps, []any{"[]"}}, {qCountOpen, nil}, {qPaymentBusy, []any{"t"}}, {qPaymentLast, []any{"t"}},
+		{qPaymentOpLast, []any{"t"}}, {qPaymentOpen, nil}, {qPaymentsOf, []any{"t", 1}}, {qClosingLast, []any{"t"}}, {qPaymentThere, []any{"p"}},
 		{qJobsOpen, []any{"p"}}, {qSaleStream, []any{"s", "t"}}, {qAnswer, []any{"p", "k"}},
 		{qOp, []any{"o"}}, {qOpBegin, []any{"o", 1, 1}}, {qOpEnd, []any{"o", "queued", "", 0, nil, nil, "", 0}},
 		{qAttemptEnd, []any{"o", 1, 1, "", 0, "", "", ""}}, {qSaleState, []any{"s"}}, {qSaleFirst, []any{"s", "t", "sale", nil}},

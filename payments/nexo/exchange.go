@@ -1,0 +1,212 @@
+package nexo
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"time"
+
+	"storeagent/devices/port"
+)
+
+// How long it may take to reach a terminal, and to get an answer to a question that no customer is part of.
+const (
+	dialLimit = 5 * time.Second
+	askLimit  = 15 * time.Second
+	maxAnswer = 1 << 20
+)
+
+// dial opens one TLS connection. Every message has its own: so a dead line shows before anything is sent, and nothing
+// is ever sent twice by a connection pool.
+func (t *Terminal) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialLimit)
+	defer cancel()
+	raw, err := t.connect(ctx, "tcp", t.url.Host)
+	if err != nil {
+		return nil, t.portError("open", port.Missing, "check that the terminal is on, in the same network, and that address and port are right", err)
+	}
+	conn := tls.Client(raw, t.tls)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close() // the handshake's error is the one that counts
+		var no *untrustedError
+		if errors.As(err, &no) {
+			return nil, t.portError("open", port.Failed, "compare option root with the fleet's root certificate, option poiid with the terminal, and the clock of this PC", err)
+		}
+		return nil, t.portError("open", port.Failed, "check that this is the terminal's address and its local port (8443)", err)
+	}
+	return conn, nil
+}
+
+func (t *Terminal) portError(op string, kind port.Kind, hint string, err error) error {
+	return &port.Error{Op: op, Address: t.link.Info().Port, Kind: kind, Hint: hint, Err: err}
+}
+
+// newHeader makes the header of a message of ours.
+func (t *Terminal) newHeader(category, serviceID string) header {
+	return header{
+		ProtocolVersion: protocolVersion, MessageClass: "Service", MessageCategory: category, MessageType: "Request",
+		SaleID: t.saleID, ServiceID: serviceID, POIID: t.poiid,
+	}
+}
+
+// errEmpty is an answer without a body, which is what an abort gets.
+var errEmpty = errors.New("terminal answered nothing")
+
+// exchange sends one message over conn and reads its answer. wrote, if not nil, is called once all of it is on the
+// wire. conn is closed in any case.
+func (t *Terminal) exchange(ctx context.Context, conn net.Conn, r request, wrote func()) (response, error) {
+	defer func() { _ = conn.Close() }() // the exchange is over or broken
+	clear, err := json.Marshal(map[string]request{"SaleToPOIRequest": r})
+	if err != nil {
+		return response{}, fmt.Errorf("write %s request: %w", r.MessageHeader.MessageCategory, err)
+	}
+	body, err := json.Marshal(map[string]sealed{"SaleToPOIRequest": t.sealer.seal(r.MessageHeader, clear)})
+	if err != nil {
+		return response{}, fmt.Errorf("write %s request: %w", r.MessageHeader.MessageCategory, err)
+	}
+	answer, err := t.post(ctx, conn, body, wrote)
+	if err != nil {
+		return response{}, fmt.Errorf("%s request: %w", r.MessageHeader.MessageCategory, err)
+	}
+	out, err := t.sealer.readAnswer(answer, r.MessageHeader)
+	if err != nil {
+		return response{}, fmt.Errorf("answer to %s: %w", r.MessageHeader.MessageCategory, err)
+	}
+	return out, nil
+}
+
+// post does the HTTP part.
+func (t *Terminal) post(ctx context.Context, conn net.Conn, body []byte, wrote func()) ([]byte, error) {
+	ready := make(chan net.Conn, 1)
+	ready <- conn
+	tr := &http.Transport{
+		DisableKeepAlives: true,
+		DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+			select {
+			case c := <-ready:
+				return c, nil
+			default:
+				return nil, errors.New("connection is used up")
+			}
+		},
+	}
+	if wrote != nil {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(i httptrace.WroteRequestInfo) {
+			if i.Err == nil {
+				wrote()
+			}
+		}})
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := tr.RoundTrip(req)
+	if err != nil {
+		return nil, t.portError("talk to terminal at", port.Unplugged, "check the terminal's network and that it is on", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, t.portError("talk to terminal at", port.Unplugged, "check the terminal's network and that it is on", err)
+	}
+	if res.StatusCode != http.StatusOK {
+		if why := rejection(answer); why != "" {
+			return nil, t.rejected(why)
+		}
+		return nil, fmt.Errorf("terminal answered with HTTP status %d", res.StatusCode)
+	}
+	if why := rejection(answer); why != "" {
+		return nil, t.rejected(why)
+	}
+	return answer, nil
+}
+
+func (t *Terminal) rejected(why string) error {
+	return t.portError("talk to terminal at", port.Failed, "compare passphrase, key_identifier and key_version with the terminal's settings", fmt.Errorf("terminal rejected the message: %s", why))
+}
+
+// rejection reads the unprotected event by which a terminal says that it could not read a message. Nothing vouches for
+// it, so it only words an error.
+func rejection(answer []byte) string {
+	var m struct {
+		SaleToPOIRequest struct {
+			EventNotification struct {
+				EventToNotify string
+				EventDetails  string
+			}
+		}
+	}
+	if json.Unmarshal(answer, &m) != nil || m.SaleToPOIRequest.EventNotification.EventToNotify != "Reject" {
+		return ""
+	}
+	details := m.SaleToPOIRequest.EventNotification.EventDetails
+	if text := additional(details, "message"); text != "" {
+		return text
+	}
+	return "it gave no reason"
+}
+
+// readAnswer opens a protected answer to the message with header ask.
+func (s *sealer) readAnswer(answer []byte, ask header) (response, error) {
+	if len(bytes.TrimSpace(answer)) == 0 {
+		return response{}, errEmpty
+	}
+	var outer struct{ SaleToPOIResponse *sealed }
+	if err := json.Unmarshal(answer, &outer); err != nil || outer.SaleToPOIResponse == nil {
+		return response{}, errors.New("terminal answered something that is no protected message")
+	}
+	clear, err := s.open(*outer.SaleToPOIResponse)
+	if err != nil {
+		return response{}, err
+	}
+	var inner struct{ SaleToPOIResponse *response }
+	if err := json.Unmarshal(clear, &inner); err != nil || inner.SaleToPOIResponse == nil {
+		return response{}, errors.New("protected message holds no answer") // err could quote card data
+	}
+	r := *inner.SaleToPOIResponse
+	want := ask
+	want.MessageType = "Response"
+	switch h := r.MessageHeader; {
+	case h != outer.SaleToPOIResponse.MessageHeader:
+		return response{}, errors.New("protected header differs from the open one")
+	case h.ServiceID != want.ServiceID || h.SaleID != want.SaleID:
+		return response{}, fmt.Errorf("answer is for %s/%s, not for %s/%s", h.SaleID, h.ServiceID, want.SaleID, want.ServiceID)
+	case h.POIID != want.POIID:
+		return response{}, fmt.Errorf("answer is from %s, not from %s", h.POIID, want.POIID)
+	case h.MessageCategory != want.MessageCategory || h.MessageType != want.MessageType:
+		return response{}, fmt.Errorf("answer is a %s %s", h.MessageCategory, h.MessageType)
+	}
+	return r, nil
+}
+
+// ask is dial and exchange for what no customer is part of.
+func (t *Terminal) ask(ctx context.Context, r request) (response, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	conn, err := t.dial(ctx)
+	if err != nil {
+		return response{}, err
+	}
+	return t.exchange(ctx, conn, r, nil)
+}
+
+// additional finds one value of a form-encoded AdditionalResponse. The other values, which may hold BIN and expiry of
+// the card, are not kept.
+func additional(text, key string) string {
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return ""
+	}
+	return mask(strings.TrimSpace(values.Get(key)))
+}

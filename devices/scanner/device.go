@@ -141,6 +141,7 @@ func (s *Scanner) read(code []byte, at time.Time) (Scan, bool) {
 	aim, data := splitAIM(code)
 	scan := Scan{Scanner: s.c.Name, AIM: aim, Data: data, At: at}
 	scan.Symbology, scan.GTIN = identify(aim, data)
+	readGS1(&scan)
 	exempt := aim == "]E0" && len(data) <= 13 && digits(data)
 	if !exempt && carddata.LooksLikeCard(string(data), s.c.GiftcardPrefixes) {
 		return scan, false

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"storeagent/devices"
+	"storeagent/devices/scanner/gs1"
 )
 
 // Scan is one complete bar code as read.
@@ -20,6 +21,14 @@ type Scan struct {
 	Data      []byte // without the AIM identifier, prefix and suffix
 	GTIN      string // 14 digits, "" where there is none
 	At        time.Time
+
+	// What a GS1 symbol or a GS1 Digital Link holds. With GS1Errors there are no elements.
+	GS1         map[string]string // value by application identifier
+	GS1Errors   []gs1.Fault
+	GS1Warnings []gs1.Fault // identifiers without the company they need
+	Link        bool        // the data is a Digital Link
+	Weight      string      // net weight in kilograms, decimal text
+	Price       string      // amount payable, decimal text
 }
 
 // Sink receives what scanners read. Calls of one scanner come one at a time and in order; a Sink that returns an

@@ -163,7 +163,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (f *Forwarder) settle(ctx context.Context, op Operation) error {
 	now := time.Now()
 	r := Result{State: Parked, Reason: Unknown, Error: unknownFault(op), Class: "no_evidence", FinishedAt: now}
-	if f.resends() && op.Type == Purchase {
+	if f.resends() && op.Type == Purchase && (op.Error == nil || op.Error.Code != CodeReplaced) {
 		r.State, r.Reason, r.Class = Queued, "", "resend_unknown"
 		r.NotBefore = now.Add(backoff(op.Attempts))
 	}

@@ -15,10 +15,11 @@ import (
 	"storeagent/offline/sale"
 )
 
-// DeskConfig is what a Desk needs; all but Location are required.
+// DeskConfig is what a Desk needs; all but Moves and Location are required.
 type DeskConfig struct {
 	Store     Store
 	Forwarder *Forwarder
+	Moves     Mover // nil: the queue can be neither exported nor moved
 	Log       *slog.Logger
 
 	StoreCode string         // for sales that name none

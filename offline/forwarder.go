@@ -72,6 +72,7 @@ type Forwarder struct {
 
 	mu       sync.Mutex
 	paused   bool
+	stilled  int // callers who want no attempt to begin
 	way      way
 	pace     *pacer
 	stops    map[OpType]*stop
@@ -354,6 +355,9 @@ func (f *Forwarder) start(now time.Time, op Operation) (started bool, wait time.
 	}
 	if len(f.flying) >= places {
 		return false, idle // landing wakes Run
+	}
+	if f.stilled > 0 {
+		return false, idle // its end wakes Run
 	}
 	if f.paused || !f.way.open(now) {
 		return false, time.Millisecond

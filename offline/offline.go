@@ -173,6 +173,7 @@ type QueueStatus struct {
 	Sending        int        `json:"sending"`
 	InDoubt        int        `json:"inDoubt"`
 	Parked         int        `json:"parked"`
+	Moved          int        `json:"moved" doc:"Of the parked ones: handed over to another machine, and no longer owed from here"`
 	Delivered      int        `json:"delivered"`
 	OldestQueuedAt *time.Time `json:"oldestQueuedAt,omitempty"`
 	NextAttemptAt  *time.Time `json:"nextAttemptAt,omitempty"`

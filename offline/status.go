@@ -50,7 +50,8 @@ func (f *Forwarder) status(now time.Time) QueueStatus {
 		Connection: f.connection(),
 		Queued:     by[Queued], Sending: by[Sending], InDoubt: by[InDoubt], Parked: by[Parked], Delivered: by[Delivered],
 		LastError: f.lastErr,
-		Exposure:  Exposure{Amount: f.zero, Count: by[Queued] + by[Sending] + by[InDoubt] + by[Parked]},
+		Exposure:  Exposure{Amount: f.zero, Count: by[Queued] + by[Sending] + by[InDoubt] + by[Parked] - f.counts.Moved},
+		Moved:     f.counts.Moved,
 	}
 	if sum, ok := f.counts.OpenAmounts[f.cfg.Currency]; ok {
 		s.Exposure.Amount = sum
@@ -101,7 +102,7 @@ func (f *Forwarder) Problems() []Problem {
 	add(conn == Online && !oldest.IsZero() && time.Since(oldest) > lateAfter, "queue_late", "warning",
 		fmt.Sprintf("The oldest unsent operation is from %s although the cloud answers.", oldest.Format(time.RFC3339)),
 		"Run: storeagent queue list --state queued, and look at its error.")
-	parked := f.counts.ByState[Parked]
+	parked := f.counts.ByState[Parked] - f.counts.Moved
 	add(parked > 0, "operations_parked", "warning", fmt.Sprintf("%d operations wait for a person's decision.", parked),
 		"Run: storeagent queue list --state parked, then look each up in the admin console and resend, settle or discard it.")
 	for _, t := range []OpType{Purchase, GiftcardTrans, GiftcardCapture} {

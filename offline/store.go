@@ -25,12 +25,17 @@ type ItemFilter struct {
 	Cursor string
 }
 
+// CodeReplaced is the fault of operations whose database was lost, replaced or copied: nobody knows whether they were
+// sent since. They are never sent again without a person's word, whatever the configuration says.
+const CodeReplaced = "database_replaced"
+
 // Counts is the queue in numbers, kept by the store in memory so that reading it costs nothing.
 type Counts struct {
 	ByState        map[State]int
 	OldestQueuedAt time.Time         // zero when nothing is queued
 	OldestOpenAt   time.Time         // oldest undelivered operation
 	OpenAmounts    map[string]string // currency → sum of undelivered amounts
+	Moved          int               // of the parked: another machine has them, so they are in neither of the three above
 }
 
 // Result is how an attempt ended, as the forwarder classified it.

@@ -14,13 +14,14 @@ import (
 
 // damage is what the check of the file found: why it cannot be used, and where it was put.
 type damage struct {
-	why  string
-	kept string // folder with the untouched files
+	why      string
+	kept     string // folder with the untouched files
+	restored string // backup that was put in its place, "" for none
 }
 
 // checkFile looks for damage before anything is written: a damaged page lets inserts succeed, so waiting for an
-// error would lose sales. A damaged file is moved aside with its -wal and -shm; nil means that the file is sound or
-// that there is none.
+// error would lose sales. A damaged file is moved aside with its -wal and -shm, and the newest sound backup takes its
+// place; nil means that the file is sound or that there is none.
 func (s *Store) checkFile(ctx context.Context) (*damage, error) {
 	why, err := inspect(ctx, s.path(databaseFile))
 	if err != nil || why == "" {
@@ -31,7 +32,11 @@ func (s *Store) checkFile(ctx context.Context) (*damage, error) {
 		return nil, fmt.Errorf("move the damaged database aside: %w", err)
 	}
 	s.log.Error("database is damaged and was moved aside", "why", why, "kept", kept)
-	return &damage{why, kept}, nil
+	restored, err := s.restore(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("put a backup in place of the damaged database: %w", err)
+	}
+	return &damage{why, kept, restored}, nil
 }
 
 // inspect returns what is wrong with the file, "" for nothing.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"storeagent/offline"
 )
 
 // start is where the writer goes on from.
@@ -35,6 +37,16 @@ func (s *Store) compare(ctx context.Context, m mark, d *damage) (start, error) {
 	if err != nil {
 		return at, err
 	}
+	other, news, err := s.otherMachine(ctx)
+	if err != nil {
+		return at, err
+	}
+	if other && at.commits > 0 {
+		list = append(list, Finding{Code: "machine_changed", Severity: Error,
+			Message: "this folder was used by another machine before; if that one still runs, both would send the same queue",
+			Hint: "Keep only one of the two running. Check each operation in doubt against the cloud's admin console. " +
+				"To change machines on purpose, use storeagent queue export --move and queue import."})
+	}
 	at.event = m.lastEvent()
 	if doubtful(list) {
 		if m.exists {
@@ -52,9 +64,13 @@ func (s *Store) compare(ctx context.Context, m mark, d *damage) (start, error) {
 			return at, fmt.Errorf("make an epoch: %w", err)
 		}
 	}
-	err = s.adopt(ctx, at, m, list)
-	if err != nil {
+	if err = s.adopt(ctx, at, m, list); err != nil {
 		return at, err
+	}
+	if news {
+		if err := s.rememberMachine(ctx); err != nil {
+			return at, err
+		}
 	}
 	return at, s.found.load(ctx, s.write)
 }
@@ -97,7 +113,11 @@ func (s *Store) judge(ctx context.Context, at start, m mark, d *damage) ([]Findi
 	add := func(sev Severity, code, message, hint string) {
 		list = append(list, Finding{Code: code, Message: message, Hint: hint, Severity: sev})
 	}
-	if d != nil {
+	switch {
+	case d != nil && d.restored != "":
+		add(Error, "database_damaged", "the queue's database was damaged ("+d.why+"); the backup "+d.restored+" took its place",
+			"Keep the folder "+d.kept+" and call support. Check each operation in doubt against the cloud's admin console.")
+	case d != nil:
 		add(Error, "database_damaged", "the queue's database was damaged ("+d.why+"); a new one was started",
 			"Keep the folder "+d.kept+" and call support: the sales in it can be read out.")
 	}
@@ -222,7 +242,7 @@ func (s *Store) adopt(ctx context.Context, at start, m mark, list []Finding) err
 	if at.renew {
 		steps = append(steps,
 			step{qMetaRenew, []any{at.epoch.String(), at.commits}},
-			step{qDoubtUntrusted, []any{"database_replaced", "the queue's files were lost or replaced, so nobody knows whether this was sent"}},
+			step{qDoubtUntrusted, []any{offline.CodeReplaced, "the queue's files were lost or replaced, so nobody knows whether this was sent"}},
 			step{qSaleStatesInDoubt, nil},
 			step{qPaymentsUntrusted, nil},
 			step{qSequenceAdd, []any{"sales"}}, step{qSequenceRaise, []any{m.lastSale(), "sales"}},

@@ -62,7 +62,10 @@ func loadTally(ctx context.Context, db *sql.DB) (*tally, error) {
 	}
 	moves, err := collect(rows, func(row scanner) (move, error) {
 		var m move
-		return m, row.Scan(&m.to, &m.currency, &m.amount)
+		var reason offline.Reason
+		err := row.Scan(&m.to, &reason, &m.currency, &m.amount)
+		m.to = counted(m.to, reason)
+		return m, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("count operations: %w", err)
@@ -107,6 +110,17 @@ func (t *tally) move(m move) {
 	}
 }
 
+// movedOut is how the tally calls what another machine took over: parked, but nothing that is owed from here.
+const movedOut offline.State = "moved"
+
+// counted is the state that the tally knows an operation by.
+func counted(state offline.State, reason offline.Reason) offline.State {
+	if state == offline.Parked && reason == offline.Moved {
+		return movedOut
+	}
+	return state
+}
+
 func isOpen(s offline.State) bool {
 	switch s {
 	case offline.Queued, offline.Sending, offline.InDoubt, offline.Parked:
@@ -148,6 +162,10 @@ func (v Outbox) Counts(context.Context) (offline.Counts, error) {
 		OldestQueuedAt: fromMillis(t.ages.queued),
 		OldestOpenAt:   t.ages.oldest(),
 		OpenAmounts:    map[string]string{},
+	}
+	if c.Moved = c.ByState[movedOut]; c.Moved > 0 {
+		c.ByState[offline.Parked] += c.Moved
+		delete(c.ByState, movedOut)
 	}
 	for currency, s := range t.sums {
 		total := s.total

@@ -35,7 +35,7 @@ func (s *Store) Findings() []Finding {
 	s.found.mu.Lock()
 	list := slices.Clone(s.found.list)
 	s.found.mu.Unlock()
-	return append(list, s.disk.findings()...)
+	return append(append(list, s.disk.findings()...), s.backupFindings()...)
 }
 
 // NoteFindings records, with an audit row, that a person has taken note of all findings so far.

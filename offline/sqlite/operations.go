@@ -150,14 +150,14 @@ func (v Outbox) Begin(ctx context.Context, opID string, n int, at time.Time, eve
 	return act("begin", opID, err)
 }
 
-// went joins what follows from a new state: the sale's state, the counts and the events.
+// went joins what follows from a new state, as the tally calls it: the sale's state, the counts and the events.
 func (t *tx) went(op offline.Operation, to offline.State, events []journal.Event) error {
 	if op.SaleID != "" {
 		if _, err := t.exec(qSaleState, op.SaleID); err != nil {
 			return err
 		}
 	}
-	t.moved(op.State, to, op.Amount, op.Currency)
+	t.moved(counted(op.State, op.Reason), to, op.Amount, op.Currency)
 	return t.events(events)
 }
 
@@ -175,7 +175,7 @@ func (t *tx) end(op offline.Operation, r offline.Result, events []journal.Event)
 	if err != nil {
 		return err
 	}
-	return t.went(op, r.State, events)
+	return t.went(op, counted(r.State, r.Reason), events)
 }
 
 // Finish implements offline.Store.

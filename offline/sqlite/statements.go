@@ -110,17 +110,40 @@ const (
 	qOpsSending = qOps + ` WHERE o.state = 'sending' AND o.state <> 'delivered' ORDER BY o.seq`
 	qOpsBlocked = qOps + ` WHERE o.state = 'parked' AND o.state <> 'delivered' AND o.reason = 'blocked' AND o.type = ? ORDER BY o.seq`
 
-	qDoubtUntrusted = `UPDATE operations SET state = 'in_doubt', error_code = ?1, error_message = ?2
-		WHERE state IN ('queued', 'sending') AND state <> 'delivered'`
+	// parked too: since then a person or the cloud may have let it go
+	qDoubtUntrusted = `UPDATE operations SET state = 'in_doubt', reason = '', not_before = 0, error_code = ?1, error_message = ?2
+		WHERE (state IN ('queued', 'sending') OR state = 'parked' AND reason <> 'moved') AND state <> 'delivered'`
 
 	qCountAll  = `SELECT count(*) FROM operations`
-	qCountOpen = `SELECT state, currency, amount FROM operations WHERE state <> 'delivered'`
+	qCountOpen = `SELECT state, reason, currency, amount FROM operations WHERE state <> 'delivered'`
 	oldestOf   = ` FROM operations WHERE state <> 'delivered' AND state = `
 	qOldest    = `SELECT
 		coalesce((SELECT created_at` + oldestOf + `'queued' ORDER BY seq LIMIT 1), 0),
 		coalesce((SELECT created_at` + oldestOf + `'sending' ORDER BY seq LIMIT 1), 0),
 		coalesce((SELECT created_at` + oldestOf + `'in_doubt' ORDER BY seq LIMIT 1), 0),
-		coalesce((SELECT created_at` + oldestOf + `'parked' ORDER BY seq LIMIT 1), 0)`
+		coalesce((SELECT created_at FROM operations WHERE state = 'parked' AND reason <> 'moved' ORDER BY seq LIMIT 1), 0)`
+)
+
+// Upkeep and moves.
+const (
+	qPruneSales = `UPDATE sales SET body = x'', pruned_at = ?1 WHERE seq IN (SELECT seq FROM sales
+		WHERE pruned_at = 0 AND state IN ('delivered', 'discarded') AND accepted_at < ?2 ORDER BY accepted_at LIMIT ?3)`
+	qPruneOps = `UPDATE operations SET payload = x'', pruned_at = ?1 WHERE seq IN (SELECT seq FROM operations
+		WHERE pruned_at = 0 AND state IN ('delivered', 'discarded') AND created_at < ?2 ORDER BY created_at LIMIT ?3)`
+
+	undelivered = `o.state <> 'delivered' AND (o.state IN ('queued', 'sending', 'in_doubt') OR o.state = 'parked' AND o.reason <> 'moved')`
+	qOpsOpen    = qOps + ` WHERE ` + undelivered + ` AND o.seq > ? ORDER BY o.seq LIMIT ?`
+	qOpenLast   = `SELECT coalesce(max(o.seq), 0) FROM operations o WHERE ` + undelivered
+	qOpMoved    = `UPDATE operations SET state = 'parked', reason = 'moved', not_before = 0 WHERE id = ?`
+	qMoveAdd    = `INSERT INTO moves (id, direction, at, operations) VALUES (?1, ?2, ?3, ?4)
+		ON CONFLICT (id, direction) DO UPDATE SET operations = operations + excluded.operations`
+	qMoveThere = `SELECT count(*) FROM moves WHERE id = ? AND direction = ?`
+	qOpThere   = `SELECT count(*) FROM operations WHERE id = ?`
+	qOpState   = `UPDATE operations SET state = ?2, reason = ?3, attempts = ?4, last_attempt_at = ?5, error_code = ?6, error_message = ?7
+		WHERE id = ?1`
+	qSaleThere = `SELECT count(*) FROM sales WHERE id = ?`
+	qSaleMoved = `SELECT store_code, transaction_id, kind, currency, amount, body, content_hash, warnings, tenders, accepted_at, accepted_by
+		FROM sales WHERE id = ?`
 )
 
 // Payments and print jobs.

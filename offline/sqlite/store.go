@@ -53,6 +53,8 @@ type Options struct {
 	// ReserveBytes is held back in a file and given up once when the disk is full, so that what is under way can
 	// still be written down. 0 takes DefaultReserve, negative none.
 	ReserveBytes int64
+	// Machine is what this machine is known by, see machine.go; nil asks the operating system. Tests pretend.
+	Machine []string
 }
 
 // Severity is how bad a Finding is.
@@ -83,6 +85,9 @@ type Store struct {
 	disk  *disk
 	w     *writer
 	found findings
+
+	copies  backups
+	machine []string
 }
 
 // Open takes the folder, checks the file, brings its tables up to date, compares it with the high-water mark and
@@ -106,7 +111,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: make an id of this run: %w", err)
 	}
-	s := &Store{dir: dir, log: o.Log, boot: boot.String()}
+	s := &Store{dir: dir, log: o.Log, boot: boot.String(), machine: o.Machine}
+	if s.machine == nil {
+		s.machine = machineMarks()
+	}
 	err = s.open(ctx, o)
 	if err != nil && !errors.Is(err, ErrLocked) && cramped(dir) {
 		// Not even room to start: better without the reserve than not at all.
@@ -147,6 +155,12 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	}
 	if err := syncDir(s.dir); err != nil {
 		return fmt.Errorf("sync folder: %w", err)
+	}
+	if err := s.loadBackups(); err != nil {
+		return fmt.Errorf("list backups: %w", err)
+	}
+	if err := s.endMoves(ctx); err != nil {
+		return err
 	}
 	start, err := s.compare(ctx, mark, damage)
 	if err != nil {

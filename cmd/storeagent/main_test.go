@@ -122,7 +122,11 @@ func openTestShop(tb testing.TB, onStep func(step string)) *testShop {
 		cancel()
 		tb.Fatal(err)
 	}
-	ts := &testShop{day: d, tb: tb, ctx: ctx, bearers: &bearers{next: d.shop.line.handler, seen: map[string]bool{}}}
+	ts := &testShop{day: d, tb: tb, ctx: ctx, bearers: &bearers{seen: map[string]bool{}}}
+	d.shop.line.insert(func(next http.Handler) http.Handler {
+		ts.bearers.next = next
+		return ts.bearers
+	})
 	tb.Cleanup(func() {
 		if tb.Failed() {
 			tb.Logf("the agent's last words:\n%s", d.shop.log())
@@ -131,9 +135,6 @@ func openTestShop(tb testing.TB, onStep func(step string)) *testShop {
 		ts.searchForSecrets()
 		cancel()
 	})
-	d.shop.line.cut()
-	d.shop.line.handler = ts.bearers
-	ts.must(d.shop.line.mend(ctx))
 	ts.must(d.open(ctx))
 	return ts
 }

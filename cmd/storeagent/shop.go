@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -143,7 +144,7 @@ func contextReader(ctx context.Context, rw io.ReadWriteCloser) io.Reader {
 
 // openCloud starts the cloud behind a line that can be cut.
 func (s *shop) openCloud(ctx context.Context) error {
-	l, err := listenLoopback(ctx, "127.0.0.1:0")
+	l, err := listenLasting(ctx)
 	if err != nil {
 		return err
 	}
@@ -185,9 +186,22 @@ func listenLoopback(ctx context.Context, address string) (net.Listener, error) {
 	return l, nil
 }
 
+// listenLasting listens on a port that can be given up and taken again: one below the range from which systems give
+// ports to outgoing connections (IANA: from 49152, Linux: from 32768).
+func listenLasting(ctx context.Context) (net.Listener, error) {
+	var err error
+	for range 50 {
+		var l net.Listener
+		if l, err = listenLoopback(ctx, fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
+}
+
 // configure writes storeagent.toml.
 func (s *shop) configure(ctx context.Context) error {
-	l, err := listenLoopback(ctx, "127.0.0.1:0") // a free port that the agent keeps across restarts
+	l, err := listenLasting(ctx) // the agent keeps the port across restarts
 	if err != nil {
 		return err
 	}
@@ -328,13 +342,13 @@ func (s *shop) log() string {
 
 // line is the internet connection of the store: while it is cut, nobody listens at the cloud's address.
 type line struct {
-	handler http.Handler
-	addr    string
+	addr string
 
-	mu    sync.Mutex
-	srv   *http.Server
-	ended chan struct{}
-	conns map[net.Conn]http.ConnState
+	mu      sync.Mutex
+	handler http.Handler
+	srv     *http.Server
+	ended   chan struct{}
+	conns   map[net.Conn]http.ConnState
 }
 
 func newLine(l net.Listener, h http.Handler) *line {
@@ -346,7 +360,7 @@ func newLine(l net.Listener, h http.Handler) *line {
 func (n *line) address() string { return n.addr }
 
 func (n *line) serve(l net.Listener) {
-	srv := &http.Server{Handler: n.handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: discardLog(), ConnState: n.note}
+	srv := &http.Server{Handler: n, ReadHeaderTimeout: 5 * time.Second, ErrorLog: discardLog(), ConnState: n.note}
 	ended := make(chan struct{})
 	n.mu.Lock()
 	n.srv, n.ended = srv, ended
@@ -355,6 +369,21 @@ func (n *line) serve(l net.Listener) {
 		_ = srv.Serve(l) // ends when the line is cut
 		close(ended)
 	}()
+}
+
+// ServeHTTP implements http.Handler: it passes on to whoever stands at the other end.
+func (n *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	n.mu.Lock()
+	h := n.handler
+	n.mu.Unlock()
+	h.ServeHTTP(w, r)
+}
+
+// insert puts somebody into the line, like a proxy, who is given what stood there.
+func (n *line) insert(between func(next http.Handler) http.Handler) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.handler = between(n.handler)
 }
 
 func (n *line) note(c net.Conn, st http.ConnState) {

@@ -245,6 +245,7 @@ func (s *Store) adopt(ctx context.Context, at start, m mark, list []Finding) err
 			step{qDoubtUntrusted, []any{offline.CodeReplaced, "the queue's files were lost or replaced, so nobody knows whether this was sent"}},
 			step{qSaleStatesInDoubt, nil},
 			step{qPaymentsUntrusted, nil},
+			step{qPaymentOpsUntrusted, nil},
 			step{qSequenceAdd, []any{"sales"}}, step{qSequenceRaise, []any{m.lastSale(), "sales"}},
 			step{qSequenceAdd, []any{"events"}}, step{qSequenceRaise, []any{m.lastEvent(), "events"}},
 		)
@@ -265,7 +266,6 @@ func (s *Store) adopt(ctx context.Context, at start, m mark, list []Finding) err
 }
 
 // step is one statement of a transaction outside the writer.
-			step{qPaymentOpsUntrusted, nil},
 type step struct {
 	query string
 	args  []any

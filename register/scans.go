@@ -43,10 +43,22 @@ func (s *Server) describe(scan scanner.Scan) wire.Scan {
 	case s.isGiftcard(string(scan.Data)):
 		// Codes are money: they are neither broadcast nor kept in the event log.
 		out.Kind, out.Data, out.DataBase64, out.GTIN = "giftcard", mask(string(scan.Data)), nil, ""
+	case scan.Link:
+		out.Kind = "digitalLink"
+		describeGS1(&out, scan)
 	case scan.GTIN != "":
 		out.Kind = "item"
+		describeGS1(&out, scan)
+	default:
+		describeGS1(&out, scan)
 	}
 	return out
+}
+
+// describeGS1 adds what the code says in GS1's language.
+func describeGS1(out *wire.Scan, scan scanner.Scan) {
+	out.GS1, out.GS1Errors, out.GS1Warnings = scan.GS1, scan.GS1Errors, scan.GS1Warnings
+	out.Weight, out.Price = scan.Weight, scan.Price
 }
 
 func (s *Server) isGiftcard(data string) bool {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"storeagent/devices/printer"
+	"storeagent/devices/scanner/gs1"
 )
 
 // Op is one operation of a print document. It is printer.Op with one difference in JSON: on a barcode, text is true
@@ -78,14 +79,21 @@ type ClaimState struct {
 
 // Scan is the data of a scan event.
 type Scan struct {
-	Scanner    string    `json:"scanner"`
-	Symbology  string    `json:"symbology"`
-	AIM        string    `json:"aim,omitempty"`
-	Data       string    `json:"data" doc:"The text without AIM identifier; masked for a gift card"`
-	DataBase64 []byte    `json:"dataBase64,omitempty" doc:"The same bytes; absent for a gift card"`
-	GTIN       string    `json:"gtin,omitempty" doc:"14 digits"`
-	Kind       string    `json:"kind" enum:"item,giftcard,unknown"`
-	At         time.Time `json:"at"`
+	Scanner    string `json:"scanner"`
+	Symbology  string `json:"symbology"`
+	AIM        string `json:"aim,omitempty"`
+	Data       string `json:"data" doc:"The text without AIM identifier; masked for a gift card"`
+	DataBase64 []byte `json:"dataBase64,omitempty" doc:"The same bytes; absent for a gift card"`
+	GTIN       string `json:"gtin,omitempty" doc:"14 digits"`
+
+	GS1         map[string]string `json:"gs1,omitempty" doc:"Values by application identifier"`
+	GS1Errors   []gs1.Fault       `json:"gs1Errors,omitempty" doc:"What is wrong with the element strings; then there is no gs1"`
+	GS1Warnings []gs1.Fault       `json:"gs1Warnings,omitempty" doc:"Identifiers without the company they need"`
+	Weight      string            `json:"weight,omitempty" doc:"Net weight in kilograms, from the code itself"`
+	Price       string            `json:"price,omitempty" doc:"Amount payable as a decimal text, from the code itself"`
+
+	Kind string    `json:"kind" enum:"item,giftcard,digitalLink,unknown"`
+	At   time.Time `json:"at"`
 }
 
 // Event is one message of GET /v1/events.

@@ -13,7 +13,12 @@ import (
 // attempt makes one attempt at op: the commit that says so, the request, the commit of what came of it.
 func (f *Forwarder) attempt(r *run, op Operation) {
 	defer f.landed(r.commit, op)
-	now := time.Now()
+	ready, err := f.prepare(r.send, op)
+	if err != nil {
+		f.storeFailed(r.commit, "prepare an attempt", err)
+		return
+	}
+	now, prior := time.Now(), op.Error
 	op.State, op.Attempts, op.LastAttemptAt, op.NotBefore = Sending, op.Attempts+1, now, time.Time{}
 	events, err := f.saleEvents(r.commit, now, op)
 	if err != nil {
@@ -24,21 +29,36 @@ func (f *Forwarder) attempt(r *run, op Operation) {
 		f.notBegun(r, op, err)
 		return
 	}
-	v := f.cfg.Cloud.Send(r.send, op)
+	v := f.send(r.send, op, ready)
 	if v.Class == ClassDoubt && v.Fault == nil {
 		v.Fault = &Fault{Code: "no_answer", Message: "It was sent, and no answer came that can be trusted."}
 	}
 	now = time.Now()
 	f.learn(r.commit, now, op, v)
-	if f.finish(r.commit, op, f.result(op, v, now)) && v.Class == ClassDoubt {
+	if f.finish(r.commit, op, f.cardResult(r.commit, ready.card, op, v, f.result(op, v, now))) && v.Class == ClassDoubt {
 		op.State, op.Error = InDoubt, v.Fault
-		if err := f.settle(r.commit, op); err != nil {
+		f.doubt(op, v, prior)
+		if err := f.settle(r.commit, op, true); err != nil {
 			f.storeFailed(r.commit, "settle an operation in doubt", err)
-			f.mu.Lock()
-			f.unsure = true
-			f.mu.Unlock()
+			f.lookAgain(0)
 		}
 	}
+}
+
+// send makes the request, unless it is known by now that it makes no sense.
+func (f *Forwarder) send(ctx context.Context, op Operation, ready prepared) Verdict {
+	if ready.stop != nil {
+		return *ready.stop
+	}
+	op.Payload = ready.op.Payload // may hold a code and a PIN, which go no further
+	return f.cfg.Cloud.Send(ctx, op)
+}
+
+// lookAgain lets Run settle what stands in doubt after a while.
+func (f *Forwarder) lookAgain(after time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unsure, f.unsureAt = true, time.Now().Add(after)
 }
 
 // landed frees the place of an attempt.
@@ -55,6 +75,9 @@ func (f *Forwarder) landed(ctx context.Context, op Operation) {
 func (f *Forwarder) notBegun(r *run, op Operation, err error) {
 	if errors.Is(err, ErrStale) || errors.Is(err, journal.ErrNotFound) {
 		f.log.DebugContext(r.commit, "operation was not begun", "operation", op.ID, "err", err)
+		f.mu.Lock() // it is not the first of its stream, so it waits in the backlog
+		f.live = slices.DeleteFunc(slices.Clone(f.live), func(id string) bool { return id == op.ID })
+		f.mu.Unlock()
 		return
 	}
 	f.storeFailed(r.commit, "begin an attempt", err)
@@ -127,7 +150,7 @@ func (f *Forwarder) finish(ctx context.Context, op Operation, r Result) bool {
 	op.State, op.Reason, op.Error, op.NotBefore = r.State, r.Reason, r.Error, r.NotBefore
 	op.CloudID, op.DeliveredAt = r.CloudID, r.FinishedAt
 	for {
-		events, err := f.saleEvents(ctx, r.FinishedAt, op)
+		events, err := f.resultEvents(ctx, op, r)
 		if err == nil {
 			err = f.cfg.Store.Finish(ctx, op.ID, n, r, events...)
 		}
@@ -158,32 +181,33 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// settle ends the doubt about one operation. The cloud offers no evidence (no query finds a purchase or a gift card
-// transaction by its reference), so a person decides, or the configuration, for purchases.
-func (f *Forwarder) settle(ctx context.Context, op Operation) error {
+// settle ends the doubt about one operation. About a gift card the balance may tell. About purchases the cloud offers no
+// evidence (no query finds one by its reference), so a person decides, or the configuration. atOnce asks for the balance
+// although the answer in doubt has closed the way.
+func (f *Forwarder) settle(ctx context.Context, op Operation, atOnce bool) error {
+	if op.Type != Purchase && f.cards != nil {
+		settled, err := f.settleCard(ctx, op, atOnce)
+		if err == nil && !settled {
+			f.lookAgain(recheckDoubt)
+		}
+		return err
+	}
 	now := time.Now()
 	r := Result{State: Parked, Reason: Unknown, Error: unknownFault(op), Class: "no_evidence", FinishedAt: now}
 	if f.resends() && op.Type == Purchase && (op.Error == nil || op.Error.Code != CodeReplaced) {
 		r.State, r.Reason, r.Class = Queued, "", "resend_unknown"
 		r.NotBefore = now.Add(backoff(op.Attempts))
 	}
-	op.State, op.Reason, op.Error, op.NotBefore = r.State, r.Reason, r.Error, r.NotBefore
-	events, err := f.saleEvents(ctx, now, op)
-	if err != nil {
-		return err
-	}
-	err = f.cfg.Store.Settle(ctx, op.ID, r, events...)
-	if errors.Is(err, ErrStale) || errors.Is(err, ErrState) {
-		return nil // settled meanwhile
-	}
-	return err
+	return f.settleAs(ctx, op, r)
 }
 
 // settleLeft settles what stands in doubt: after a start, and where the disk refused before.
 func (f *Forwarder) settleLeft(ctx context.Context) error {
 	f.mu.Lock()
-	unsure := f.unsure
-	f.unsure = false
+	unsure := f.unsure && !time.Now().Before(f.unsureAt)
+	if unsure {
+		f.unsure = false
+	}
 	f.mu.Unlock()
 	if !unsure {
 		return nil
@@ -192,29 +216,41 @@ func (f *Forwarder) settleLeft(ctx context.Context) error {
 	err := f.each(ctx, ItemFilter{State: InDoubt}, func(op Operation) { left = append(left, op) })
 	for _, op := range left {
 		if err == nil {
-			err = f.settle(ctx, op)
+			err = f.settle(ctx, op, false)
 		}
 	}
 	if err != nil {
-		f.mu.Lock()
-		f.unsure = true
-		f.mu.Unlock()
+		f.lookAgain(0)
 	}
 	return err
 }
 
-// saleEvents makes the event of the sale that op belongs to, as it stands once op does.
+// saleEvents makes the events of the sale and of the gift card transaction that op belongs to, as they stand once op
+// does.
 func (f *Forwarder) saleEvents(ctx context.Context, at time.Time, op Operation) ([]journal.Event, error) {
 	return saleEvents(ctx, f.cfg.Store, at, op)
 }
 
+// resultEvents is the same with what the result says of the card.
+func (f *Forwarder) resultEvents(ctx context.Context, op Operation, r Result) ([]journal.Event, error) {
+	return opEvents(ctx, f.cfg.Store, r.FinishedAt, op, r)
+}
+
 func saleEvents(ctx context.Context, store Store, at time.Time, op Operation) ([]journal.Event, error) {
+	return opEvents(ctx, store, at, op, Result{})
+}
+
+func opEvents(ctx context.Context, store Store, at time.Time, op Operation, r Result) ([]journal.Event, error) {
+	events, err := cardEvents(ctx, store, at, op, r)
+	if err != nil {
+		return nil, fmt.Errorf("read gift card transaction of %s: %w", op.ID, err)
+	}
 	if op.SaleID == "" {
-		return nil, nil
+		return events, nil
 	}
 	v, err := store.Sale(ctx, op.SaleID)
 	if errors.Is(err, journal.ErrNotFound) {
-		return nil, nil // its sale was pruned
+		return events, nil // its sale was pruned
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read sale of %s: %w", op.ID, err)
@@ -225,5 +261,5 @@ func saleEvents(ctx context.Context, store Store, at time.Time, op Operation) ([
 	}
 	ops = slices.DeleteFunc(slices.Clone(ops), func(o Operation) bool { return o.ID == op.ID })
 	v.Judge(append(ops, op))
-	return []journal.Event{saleEvent(at, v)}, nil
+	return append(events, saleEvent(at, v)), nil
 }

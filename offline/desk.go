@@ -62,13 +62,21 @@ func (d *Desk) Accept(ctx context.Context, body json.RawMessage, by journal.Acto
 		return Record{}, err
 	}
 	a := Acceptance{Record: rec}
+	if err := d.captures(ctx, &a); err != nil {
+		return Record{}, err
+	}
+	if len(a.Operations) > 0 { // captures go out also where purchases do not
+		a.Record.State = Queued
+	}
+	rec = a.Record
 	first := false
 	if d.cfg.SendPurchases {
 		var op Operation
 		if op, first, err = d.purchase(ctx, rec, s.RefundOf()); err != nil {
 			return Record{}, err
 		}
-		a.Operations = []Operation{op}
+		op.DependsOn = a.waitsFor
+		a.Operations = append(a.Operations, op)
 	}
 	e := entry(rec)
 	e.Events = append(e.Events, saleEvent(rec.AcceptedAt, saleView(rec, a.Operations)))
@@ -77,8 +85,8 @@ func (d *Desk) Accept(ctx context.Context, body json.RawMessage, by journal.Acto
 	}
 	d.cfg.Log.DebugContext(ctx, "sale accepted", "sale", rec.ID, "transaction", rec.TransactionID, "kind", rec.Kind)
 	d.f.refresh(context.WithoutCancel(ctx))
-	if first { // of its stream
-		d.f.accepted(a.Operations[0].ID)
+	if last := len(a.Operations) - 1; first && len(a.waitsFor) == 0 { // of its stream
+		d.f.accepted(a.Operations[last].ID)
 	}
 	d.f.Wake()
 	return rec, nil

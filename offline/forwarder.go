@@ -60,6 +60,12 @@ type ForwarderConfig struct {
 	UnknownOutcome   string
 	UnknownOutcomeBy string
 	Audit            Auditor
+
+	// Of gift cards. Without Giftcards none are taken, and what is left of them in the queue goes out as it is.
+	Giftcards    GiftcardCloud
+	Keys         KeyProvider   // seals codes and PINs; needed with Giftcards
+	GiftcardHold time.Duration // after which the cloud drops an authorization nobody captured ("Delay Period"); 24 h by default
+	Patience     time.Duration // how long a cashier is kept waiting for a gift card, 8 s by default
 }
 
 // Forwarder sends what the outbox holds, one attempt at a time per stream, and never risks a sale to find out that
@@ -82,6 +88,8 @@ type Forwarder struct {
 	wideAt   time.Time         // when to look for operations that a clock jump put far into the future
 	doubts   int               // attempts in doubt since the last delivery
 	unsure   bool              // operations in doubt may be left to settle
+	unsureAt time.Time         // not before
+	cards    *cards            // nil where no gift cards are taken
 	storeBad storeTrouble
 	counts   Counts
 	lastErr  *Fault
@@ -123,15 +131,31 @@ func NewForwarder(c ForwarderConfig) (*Forwarder, error) {
 	if c.Grace <= 0 {
 		c.Grace = 5 * time.Second
 	}
+	if c.GiftcardHold <= 0 {
+		c.GiftcardHold = 24 * time.Hour
+	}
+	if c.Patience <= 0 {
+		c.Patience = 8 * time.Second
+	}
+	if c.Giftcards != nil && c.Keys == nil {
+		return nil, errors.New("make forwarder: gift cards need keys to seal their codes with")
+	}
 	zero, err := money.Parse("0", c.Currency)
 	if err != nil {
 		return nil, fmt.Errorf("make forwarder: %w", err)
 	}
-	return &Forwarder{
+	f := &Forwarder{
 		cfg: c, log: c.Log, zero: zero.String(), wake: make(chan struct{}, 1), changed: make(chan struct{}),
 		pace:  newPacer(min(c.StartRate, c.MaxRate), c.MaxRate),
 		stops: map[OpType]*stop{}, flying: map[string]OpType{},
-	}, nil
+	}
+	if c.Giftcards != nil {
+		f.cards = &cards{
+			store: c.Store, cloud: c.Giftcards, seal: sealer{c.Keys}, hold: c.GiftcardHold, useBy: c.Patience,
+			doubts: map[string]doubt{},
+		}
+	}
+	return f, nil
 }
 
 // Wake makes Run look at the outbox now.
@@ -184,7 +208,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	defer f.end(r)
 	for ctx.Err() == nil {
 		wait := f.step(ctx, r)
-		wait = min(wait, f.publish(ctx))
+		wait = min(wait, f.publish(ctx), f.untilLook())
 		t := time.NewTimer(max(wait, time.Millisecond))
 		select {
 		case <-ctx.Done():
@@ -223,7 +247,7 @@ func (f *Forwarder) begin(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	f.paused, f.stops = value == "true", stops
-	f.way, f.unsure, f.wideAt = way{}, true, time.Time{}
+	f.way, f.unsure, f.unsureAt, f.wideAt = way{}, true, time.Time{}, time.Time{}
 	f.mu.Unlock()
 	f.refresh(ctx)
 	return nil
@@ -278,6 +302,16 @@ func (f *Forwarder) next(wait time.Duration) time.Duration {
 	defer f.mu.Unlock()
 	f.nextAt = time.Now().Add(wait)
 	return wait
+}
+
+// untilLook is how long there is until doubts are looked at again.
+func (f *Forwarder) untilLook() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.unsure || f.storeBad.fails > 0 {
+		return idle
+	}
+	return max(0, time.Until(f.unsureAt))
 }
 
 // actRead is the act whose trouble reading ends.

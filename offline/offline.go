@@ -110,6 +110,9 @@ type Record struct {
 type Acceptance struct {
 	Record     Record
 	Operations []Operation
+	Captures   []CardCapture // of gift card authorizations the tenders name; their operations are among Operations
+
+	waitsFor []string // operations of gift cards that go before the purchase
 }
 
 // SaleView is a sale as the API shows it.

@@ -40,7 +40,7 @@ type Counts struct {
 
 // Result is how an attempt ended, as the forwarder classified it.
 type Result struct {
-	State      State // Queued (surely not executed), Delivered, Parked or InDoubt
+	State      State // Queued (surely not executed), Delivered, Parked, InDoubt, or of gift cards Discarded (declined)
 	Reason     Reason
 	Error      *Fault
 	CloudID    string
@@ -48,6 +48,11 @@ type Result struct {
 	HTTPStatus int
 	Class      string // word for the attempt log: delivered, rejected, not_executed, …
 	FinishedAt time.Time
+
+	// Of gift cards: what the cloud said with the result, "" and zero where it said nothing.
+	Balance    string
+	GiftcardID string
+	ExpiresAt  time.Time // when the hold of an authorization lapses
 }
 
 // Store is the durable side of the outbox. Every method that changes something returns only after its commit is on
@@ -81,7 +86,7 @@ type Store interface {
 	// Doubt turns every operation still sending into in_doubt: the agent stopped in the middle. Called once, before
 	// the forwarder starts. It returns those it changed.
 	Doubt(ctx context.Context, at time.Time) ([]Operation, error)
-	// Settle commits the end of an operation in doubt by evidence or for lack of it (Delivered, Queued, Parked).
+	// Settle commits the end of an operation in doubt by evidence or for lack of it (Delivered, Queued, Parked, Discarded).
 	Settle(ctx context.Context, opID string, r Result, events ...journal.Event) error
 	// Decide commits a person's decision about a parked operation with an audit row. ErrState where the operation
 	// is not parked (Discard also takes queued).
@@ -89,6 +94,8 @@ type Store interface {
 	// Unblock turns operations parked as Blocked of that type back into queued and returns how many.
 	Unblock(ctx context.Context, t OpType, at time.Time, events ...journal.Event) (int, error)
 	Counts(ctx context.Context) (Counts, error)
+
+	GiftcardStore
 }
 
 // Class is what an attempt's answer means for the operation.
@@ -127,6 +134,9 @@ type Verdict struct {
 	RetryAfter time.Duration // 0 where the cloud named none
 	PushBack   bool          // 429 or 503: slow down
 	HTTPStatus int
+	Answered   bool   // with ClassDoubt: the cloud answered with an error at our field, whose meaning is not known
+	Balance    string // of a gift card after the operation, "" where the cloud named none
+	GiftcardID string
 }
 
 // Cloud sends. Implementations never resend by themselves, follow no redirects and honour ctx.

@@ -31,6 +31,8 @@ type Memory struct {
 	settings map[string]string
 	payments map[string]bool // approved and not yet claimed
 	audit    []Audit
+	cards    []*memCard
+	balances map[string]offline.KnownBalance // by stream
 }
 
 type memKey struct{ pairing, text string }
@@ -50,10 +52,10 @@ var _ offline.Store = (*Memory)(nil)
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	return &Memory{keys: map[memKey]journal.Answer{}, settings: map[string]string{}, payments: map[string]bool{}}
+	return &Memory{keys: map[memKey]journal.Answer{}, settings: map[string]string{}, payments: map[string]bool{}, balances: map[string]offline.KnownBalance{}}
 }
 
-// Approve makes a payment or gift card transaction that one tender may claim.
+// Approve makes a payment that one tender may claim.
 func (m *Memory) Approve(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -130,6 +132,14 @@ func (m *Memory) AcceptSale(_ context.Context, a offline.Acceptance, e journal.E
 			return &offline.DuplicateError{FirstID: s.rec.ID}
 		}
 	}
+	if err := m.claimCards(a.Record); err != nil {
+		return err
+	}
+	for _, c := range a.Captures {
+		if err := m.mayCapture(c); err != nil {
+			return err
+		}
+	}
 	if err := m.claim(a.Record.Tenders); err != nil {
 		return err
 	}
@@ -138,11 +148,11 @@ func (m *Memory) AcceptSale(_ context.Context, a offline.Acceptance, e journal.E
 	rec.Warnings, rec.Tenders = slices.Clone(rec.Warnings), slices.Clone(rec.Tenders)
 	s := &memSale{rec: rec}
 	for _, op := range a.Operations {
-		op = cloneOp(op)
-		op.Seq = int64(len(m.ops) + 1)
-		op.State = offline.Queued
-		m.ops = append(m.ops, &op)
-		s.ops = append(s.ops, &op)
+		s.ops = append(s.ops, m.addOp(op))
+	}
+	m.take(s)
+	for _, c := range a.Captures {
+		m.link(c)
 	}
 	m.sales = append(m.sales, s)
 	m.commit(e)
@@ -161,7 +171,7 @@ func duplicates(first, next offline.Record) bool {
 func (m *Memory) claim(tenders []offline.Tender) error {
 	claimed := map[string]bool{}
 	for i, t := range tenders {
-		id := t.PaymentID + t.GiftcardTransactionID // one of the two
+		id := t.PaymentID
 		if id == "" {
 			continue
 		}

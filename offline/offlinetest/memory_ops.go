@@ -96,7 +96,7 @@ func (m *Memory) Finish(_ context.Context, opID string, n int, r offline.Result,
 	if op.State != offline.Sending || op.Attempts != n {
 		return fmt.Errorf("finish attempt %d of %s, which is %s after %d: %w", n, opID, op.State, op.Attempts, offline.ErrStale)
 	}
-	end(op, r)
+	m.end(op, r)
 	m.append(events)
 	return nil
 }
@@ -112,7 +112,7 @@ func (m *Memory) Settle(_ context.Context, opID string, r offline.Result, events
 	if op.State != offline.InDoubt {
 		return fmt.Errorf("settle %s, which is %s: %w", opID, op.State, offline.ErrStale)
 	}
-	end(op, r)
+	m.end(op, r)
 	m.append(events)
 	return nil
 }
@@ -161,17 +161,18 @@ func (m *Memory) Decide(_ context.Context, d offline.Decision, e journal.Entry) 
 	if !allowed {
 		return offline.Operation{}, fmt.Errorf("%s %s, which is %s: %w", d.Action, d.OpID, op.State, offline.ErrState)
 	}
+	r := offline.Result{Error: op.Error, FinishedAt: time.Now()}
 	switch d.Action {
 	case offline.Resend:
-		op.State, op.NotBefore = offline.Queued, time.Time{}
+		r.State = offline.Queued
 	case offline.Settle:
-		op.State, op.CloudID, op.DeliveredAt = offline.Delivered, d.CloudID, time.Now()
+		r = offline.Result{State: offline.Delivered, CloudID: d.CloudID, FinishedAt: time.Now()}
 	case offline.Discard:
-		op.State = offline.Discarded
+		r.State = offline.Discarded
 	default:
 		return offline.Operation{}, fmt.Errorf("decide on %s: no action %q", d.OpID, d.Action)
 	}
-	op.Reason = ""
+	m.end(op, r)
 	m.audit = append(m.audit, Audit{d, e.Actor})
 	m.commit(e)
 	return cloneOp(*op), nil

@@ -175,12 +175,15 @@ func (t *tx) end(op offline.Operation, r offline.Result, events []journal.Event)
 	if err != nil {
 		return err
 	}
+	if err := t.cardEnds(op, r); err != nil {
+		return err
+	}
 	return t.went(op, counted(r.State, r.Reason), events)
 }
 
 // Finish implements offline.Store.
 func (v Outbox) Finish(ctx context.Context, opID string, n int, r offline.Result, events ...journal.Event) error {
-	err := endsIn(r.State, offline.Queued, offline.Delivered, offline.Parked, offline.InDoubt)
+	err := endsIn(r.State, offline.Queued, offline.Delivered, offline.Parked, offline.InDoubt, offline.Discarded)
 	if err != nil {
 		return act("finish", opID, err)
 	}
@@ -211,7 +214,7 @@ func (t *tx) endAttempt(op offline.Operation, r offline.Result) error {
 
 // Settle implements offline.Store. An operation that is not in doubt is offline.ErrStale.
 func (v Outbox) Settle(ctx context.Context, opID string, r offline.Result, events ...journal.Event) error {
-	err := endsIn(r.State, offline.Queued, offline.Delivered, offline.Parked)
+	err := endsIn(r.State, offline.Queued, offline.Delivered, offline.Parked, offline.Discarded)
 	if err != nil {
 		return act("settle", opID, err)
 	}

@@ -50,6 +50,9 @@ func (v Outbox) AcceptSale(ctx context.Context, a offline.Acceptance, e journal.
 		if err := t.claimTenders(a.Record); err != nil {
 			return err
 		}
+		if err := t.addCaptures(a.Captures, a.Record.Tenders); err != nil {
+			return err
+		}
 		return t.events(e.Events)
 	})
 	if err != nil {
@@ -116,8 +119,11 @@ func (t *tx) addOperation(op offline.Operation, r offline.Record) error {
 // claimTenders ties the payments that the tenders name to the sale, each to one sale only.
 func (t *tx) claimTenders(r offline.Record) error {
 	for i, td := range r.Tenders {
-		if td.GiftcardTransactionID != "" { // this agent has taken none
-			return &offline.TenderError{Index: i, PaymentID: td.GiftcardTransactionID, Why: "unknown"}
+		if td.GiftcardTransactionID != "" {
+			if err := t.claimCard(i, td.GiftcardTransactionID, r); err != nil {
+				return err
+			}
+			continue
 		}
 		if td.PaymentID == "" {
 			continue

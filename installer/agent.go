@@ -84,7 +84,7 @@ func agentFindings(st wire.Status) []Finding {
 		out = append(out, clockFinding(time.Duration(*st.ClockSkewMS)*time.Millisecond))
 	}
 	for _, d := range st.Devices {
-		out = append(out, deviceFinding(d))
+		out = append(out, deviceFinding(d, time.Now()))
 	}
 	return out
 }
@@ -120,8 +120,11 @@ func orElse(s, other string) string {
 	return s
 }
 
+// startLimit is how long a device that was just opened may say nothing before that counts as a fault.
+const startLimit = 15 * time.Second
+
 // deviceFinding turns a device's state into a finding, the same for the agent's word and for our own look.
-func deviceFinding(i devices.Info) Finding {
+func deviceFinding(i devices.Info, now time.Time) Finding {
 	f := Finding{Part: "device", Name: i.Name, Level: OK, Message: strings.Join(strings.Fields(fmt.Sprintf("%s (%s) %s %s", i.State, i.Driver, i.Model, i.Status.Text)), " ")}
 	works := i.State == devices.Ready || i.State == devices.Busy || i.State == devices.Claimed
 	switch p := i.LastError; {
@@ -129,6 +132,8 @@ func deviceFinding(i devices.Info) Finding {
 		f.Level, f.Code, f.Message, f.Hint = Failure, p.Code, p.Message, p.Hint
 	case !works && i.State == devices.Error && i.Status.Text != "":
 		f.Level, f.Code, f.Message, f.Hint = Failure, "device_error", i.Status.Text, "see the device's own display"
+	case !works && now.Sub(i.Since) < startLimit:
+		f.Level, f.Code, f.Message, f.Hint = Warning, "starting", i.Port+" opens, and the device has not said anything yet", "look again in a few seconds"
 	case !works:
 		f.Level, f.Code, f.Message = Failure, "silent", i.Port+" opens, and nothing has answered yet"
 		f.Hint = "check that the device is on, and that cable and port settings match it"

@@ -37,7 +37,7 @@ func look(ctx context.Context, cfg *config.Config, d config.Device, build func(*
 	if err != nil {
 		return Finding{Part: "device", Name: d.Name, Level: Failure, Code: "config", Message: err.Error(), Hint: "correct this device's [[device]] part in " + cfg.Path}
 	}
-	return deviceFinding(probe(ctx, dev))
+	return deviceFinding(probe(ctx, dev), time.Now())
 }
 
 // probe runs a device until it has said how it is.

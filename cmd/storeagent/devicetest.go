@@ -264,7 +264,7 @@ func (l *scanListener) show(ev wire.Event) (counted bool, err error) {
 	}
 	l.seen++
 	if l.json {
-		return true, l.e.printJSON(json.RawMessage(ev.Data))
+		return true, l.e.printJSON(ev.Data)
 	}
 	after := s.At.Sub(l.last).Round(time.Millisecond)
 	l.last = s.At

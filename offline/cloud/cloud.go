@@ -72,7 +72,9 @@ type Client struct {
 	gql       *graphql.Client
 	transport *http.Transport
 	docs      map[string]document
+	readings  map[string]readingQuery // of the catalogue, by kind
 	names     *schemaStore
+	queries   querySchema
 	log       *slog.Logger
 	noEnv     atomic.Bool // the environment query did not work, probe without it
 
@@ -101,6 +103,10 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	readings, err := parseReadings(docs)
+	if err != nil {
+		return nil, err
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -122,7 +128,7 @@ func New(c Config) (*Client, error) {
 		ResponseHeaderTimeout:  headerTimeout,
 		MaxResponseHeaderBytes: headerLimit,
 	}
-	cl := &Client{tokens: c.Token, transport: transport, docs: docs, log: c.Log}
+	cl := &Client{tokens: c.Token, transport: transport, docs: docs, readings: readings, log: c.Log}
 	cl.names = openSchemaStore(c.SchemaDir, u.String(), c.Log)
 	cl.gql = graphql.NewClient(u.String(), &doer{client: &http.Client{
 		Transport:     transport,
@@ -177,6 +183,9 @@ func (c *Client) Send(ctx context.Context, op offline.Operation) offline.Verdict
 	if !ok {
 		return offline.Verdict{Class: offline.ClassUnsupported, Fault: &offline.Fault{
 			Code: "unsupported_operation", Message: "This agent does not know how to send " + string(op.Type) + "."}}
+	}
+	if op.Type != offline.Purchase {
+		return c.sendCard(ctx, op)
 	}
 	learned := c.names.typeOf(spec)
 	req, err := c.docs[spec.field].render(spec, op.Payload, learned)

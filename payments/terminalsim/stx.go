@@ -142,7 +142,7 @@ func (l *stxLine) handover(ctx context.Context, text string, h hurt, sent func()
 // counter keeps what a simulated terminal is told to do and what it did.
 type counter struct {
 	o    Options
-	line sync.Mutex // one connection at a time: a terminal at work on a payment answers nobody
+	line chan struct{} // one connection at a time: a terminal at work on a payment answers nobody
 
 	mu     sync.Mutex
 	script []Behaviour
@@ -159,7 +159,7 @@ func newCounter(o Options) counter {
 	if o.OnStep == nil {
 		o.OnStep = func(string) {}
 	}
-	return counter{o: o, script: o.Script}
+	return counter{o: o, script: o.Script, line: make(chan struct{}, 1)}
 }
 
 // SetScript replaces the behaviours of the payments to come.
@@ -192,8 +192,12 @@ func (c *counter) next() Behaviour {
 
 // serve lets command deal with one thing on the line after the other until ctx ends or the line breaks.
 func (c *counter) serve(ctx context.Context, rw io.ReadWriteCloser, command func(ctx context.Context, l *stxLine, t token) error) error {
-	c.line.Lock()
-	defer c.line.Unlock()
+	select {
+	case c.line <- struct{}{}:
+	case <-ctx.Done():
+		return rw.Close()
+	}
+	defer func() { <-c.line }()
 	l := &stxLine{source: newSource(rw)}
 	defer l.close()
 	defer context.AfterFunc(ctx, l.cut)() // ends a write that nobody reads

@@ -15,7 +15,7 @@ func approve(b *bench) {
 	if o.ApprovedAmount.Cmp(a.p.Amount) != 0 || o.ApprovedAmount.Currency() != b.h.Currency {
 		b.Errorf("approved %s %s", o.ApprovedAmount, o.ApprovedAmount.Currency())
 	}
-	if o.Last4 != TestPAN[12:] || o.CardBrand == "" || o.TerminalReference == "" || o.ApprovalCode == "" {
+	if !b.h.Bare && (o.Last4 != TestPAN[12:] || o.CardBrand == "" || o.TerminalReference == "" || o.ApprovalCode == "") {
 		b.Errorf("outcome lacks something: %+v", o)
 	}
 	if a.order[0] != "sending" || slices.Index(a.order, "outcome") < 0 {
@@ -45,7 +45,11 @@ func decline(b *bench) {
 func customerCancels(b *bench) {
 	b.h.Next(CancelCard)
 	a := b.attempt(payments.Sale, "5.00")
-	if state := a.settle(a.do(), false); state != payments.Canceled {
+	want := payments.Canceled
+	if b.h.Bare {
+		want = payments.Declined
+	}
+	if state := a.settle(a.do(), false); state != want {
 		b.Errorf("state %s", state)
 	}
 }
@@ -54,6 +58,9 @@ func prompts(b *bench) {
 	b.h.Next(WrongPIN)
 	a := b.pay("7.00")
 	at := slices.IndexFunc(a.prompts, func(p payments.Prompt) bool { return p.Code == "wrong_pin" })
+	if b.h.Silent && len(a.prompts) > 0 {
+		at = 0
+	}
 	if at < 0 || a.prompts[0].Code != "insert_card" || a.prompts[at].Text == "" {
 		b.Errorf("prompts: %+v", a.prompts)
 	}
@@ -62,7 +69,7 @@ func prompts(b *bench) {
 func masked(b *bench) {
 	b.h.Next(Leaky)
 	a := b.pay("7.00")
-	if a.p.Told.Last4 != TestPAN[12:] {
+	if a.p.Told.Last4 != TestPAN[12:] && !b.h.Bare {
 		b.Errorf("last4 %q", a.p.Told.Last4)
 	}
 	if all := strings.Join(append(a.p.Receipt.Customer, a.p.Receipt.Merchant...), "\n"); b.term.Caps().PrintsByUs && !strings.Contains(all, TestPAN[12:]) {
@@ -139,7 +146,11 @@ func race(b *bench) {
 }
 
 func abortIdle(b *bench) {
-	if err := b.term.Abort(b.ctx); !errors.Is(err, payments.ErrState) {
+	want := payments.ErrState
+	if !b.term.Caps().Cancel {
+		want = payments.ErrUnsupported
+	}
+	if err := b.term.Abort(b.ctx); !errors.Is(err, want) {
 		b.Errorf("Abort without a payment: %v", err)
 	}
 	b.pay("1.00")
@@ -282,7 +293,7 @@ func unreadable(b *bench) {
 	if err == nil || errors.Is(err, payments.ErrNotSent) {
 		b.Fatalf("Do: %v, %+v", err, a.p.Told)
 	}
-	if state := a.settle(err, false); state != payments.Approved {
+	if state := a.settle(err, false); state != payments.Approved && !b.tellsNothing() {
 		b.Errorf("state %s", state)
 	}
 }

@@ -46,6 +46,7 @@ const TestPAN = "4111111111111111"
 type Charge struct {
 	Minor    int64
 	Refund   bool
+	Preauth  bool // only reserved
 	Standing bool // the money moved and was not taken back
 }
 
@@ -62,6 +63,8 @@ type Harness struct {
 	Charges      func() []Charge
 	Asked        func() int // money commands that reached the terminal
 	Acknowledged func() int // results the driver acknowledged; nil where the protocol has no acknowledgement
+	Silent       bool       // the protocol shows no progress: the driver's one prompt asks for the card
+	Bare         bool       // besides, the protocol gives amount and result only: no card, no numbers, and a stop is a refusal
 }
 
 // Suite runs every case against harnesses made by open, which may register cleanups.
@@ -140,6 +143,9 @@ func (b *bench) ready() {
 	}
 	b.Fatalf("terminal does not become ready: %+v", b.term.Info())
 }
+
+// tellsNothing is true for a terminal that cannot be asked how a payment ended.
+func (b *bench) tellsNothing() bool { return b.term.Caps().LastQuery == "none" }
 
 // attempt is one payment with what the driver reported of it.
 type attempt struct {
@@ -251,6 +257,7 @@ func (a *attempt) moved() bool {
 func (a *attempt) settle(err error, mayBeUnknown bool) payments.State {
 	a.b.Helper()
 	told := a.p.Told
+	mayBeUnknown = mayBeUnknown || a.b.tellsNothing()
 	var state payments.State
 	switch {
 	case told != nil && told.State != payments.Approved:

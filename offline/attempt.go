@@ -112,6 +112,7 @@ func (f *Forwarder) learn(ctx context.Context, now time.Time, op Operation, v Ve
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lastErr = v.Fault
+	f.ended[v.Class.String()]++
 	if v.PushBack {
 		f.pace.push(now, v.RetryAfter)
 	}

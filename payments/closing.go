@@ -21,7 +21,7 @@ type Closing struct {
 	At          time.Time    `json:"at"`
 	Since       *time.Time   `json:"since,omitempty" doc:"The end of day before; absent for the first one"`
 	Currency    string       `json:"currency"`
-	Counted     Totals       `json:"counted" doc:"What the terminal says"`
+	Counted     *Totals      `json:"counted,omitempty" doc:"What the terminal says; absent where it told no figures"`
 	Journal     Sum          `json:"journal" doc:"What this agent wrote down in the same time"`
 	Differences []Difference `json:"differences" nullable:"false"`
 }
@@ -34,8 +34,8 @@ type Sum struct {
 
 // Difference is one figure on which terminal and journal disagree.
 type Difference struct {
-	What     string `json:"what" enum:"count,amount"`
-	Terminal string `json:"terminal"`
+	What     string `json:"what" enum:"totals,count,amount"`
+	Terminal string `json:"terminal" doc:"Empty where the terminal told nothing"`
 	Journal  string `json:"journal"`
 }
 
@@ -58,10 +58,14 @@ func (d *Desk) EndOfDay(ctx context.Context, terminal, currency string, entry fu
 	}
 	defer release()
 	totals, err := r.EndOfDay(ctx)
+	counted := &totals
+	if errors.Is(err, ErrNoTotals) { // the day is closed all the same
+		counted, err = nil, nil
+	}
 	if err != nil {
 		return Closing{}, fmt.Errorf("end of day on terminal %s: %w", terminal, err)
 	}
-	c, err := d.compare(ctx, terminal, currency, totals)
+	c, err := d.compare(ctx, terminal, currency, counted)
 	if err != nil {
 		return Closing{}, err
 	}
@@ -95,7 +99,7 @@ func (d *Desk) Totals(ctx context.Context, terminal, currency string) (Closing, 
 	if err != nil {
 		return Closing{}, fmt.Errorf("totals of terminal %s: %w", terminal, err)
 	}
-	return d.compare(ctx, terminal, currency, totals)
+	return d.compare(ctx, terminal, currency, &totals)
 }
 
 // Display shows lines to the customer. ErrTerminalBusy while a payment runs: its prompts must not be painted over.
@@ -176,7 +180,7 @@ func (w *worker) isClosing() bool {
 }
 
 // compare holds totals against what the journal has since the last end of day.
-func (d *Desk) compare(ctx context.Context, terminal, currency string, counted Totals) (Closing, error) {
+func (d *Desk) compare(ctx context.Context, terminal, currency string, counted *Totals) (Closing, error) {
 	c := Closing{Terminal: terminal, At: time.Now().UTC().Truncate(time.Millisecond), Currency: currency, Counted: counted, Differences: []Difference{}}
 	since := c.At.Add(-lookBack)
 	last, err := d.journal.LastClosing(ctx, terminal)
@@ -192,6 +196,10 @@ func (d *Desk) compare(ctx context.Context, terminal, currency string, counted T
 	}
 	if c.Journal, err = sum(taken, currency, since); err != nil {
 		return c, err
+	}
+	if counted == nil {
+		c.Differences = append(c.Differences, Difference{What: "totals", Journal: c.Journal.Amount.String()})
+		return c, nil
 	}
 	if counted.Count != c.Journal.Count {
 		c.Differences = append(c.Differences, Difference{"count", strconv.Itoa(counted.Count), strconv.Itoa(c.Journal.Count)})

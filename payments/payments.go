@@ -66,6 +66,8 @@ type Receipt struct {
 	Merchant []string `json:"merchant"`
 }
 
+func (r Receipt) empty() bool { return len(r.Customer) == 0 && len(r.Merchant) == 0 }
+
 // Prompt is what the terminal currently asks of customer or cashier.
 type Prompt struct {
 	Code string `json:"code" doc:"insert_card, remove_card, enter_pin, wait, wrong_pin, declined or other"`

@@ -200,6 +200,14 @@ type Displayer interface {
 	Display(ctx context.Context, lines []string, d time.Duration) error
 }
 
+// Reprinter is a Terminal that gives the slips of its last transaction again, and says which one that is.
+type Reprinter interface {
+	Reprint(ctx context.Context) (Receipt, Baseline, error)
+}
+
+// ErrNoTotals means that the terminal did what was asked and told no figures.
+var ErrNoTotals = errors.New("the terminal told no totals")
+
 // ErrNotSent means that certainly nothing was charged: no byte of the money command left, or the terminal refused
 // the command before it began.
 var ErrNotSent = errors.New("nothing was charged")

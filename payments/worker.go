@@ -134,6 +134,10 @@ func (w *worker) ask(ctx context.Context, p Payment) (Payment, error) {
 	m, _ := p.pending()
 	w.use.Lock()
 	verdict, out, err := w.terminal.Recover(ctx, p.attempt(m))
+	var slip *Receipt
+	if err == nil && verdict == Known && out.State == Approved && (m.Receipt == nil || m.Receipt.empty()) {
+		slip = w.reprint(ctx, out)
+	}
 	w.use.Unlock()
 	if err != nil {
 		return p, err
@@ -150,11 +154,31 @@ func (w *worker) ask(ctx context.Context, p Payment) (Payment, error) {
 	}
 	settled := now
 	m.apply(verdict, out)
+	if slip != nil {
+		m.Receipt = slip
+	}
 	settled.put(m)
 	if err := w.desk.update(ctx, settled); err != nil {
 		return now, err
 	}
 	return settled, nil
+}
+
+// reprint fetches the slips of an approval that recovery found; nil where the terminal does not give them.
+func (w *worker) reprint(ctx context.Context, out Outcome) *Receipt {
+	r, ok := w.terminal.(Reprinter)
+	if !ok || !w.terminal.Caps().PrintsByUs {
+		return nil
+	}
+	slip, of, err := r.Reprint(ctx)
+	if err != nil {
+		w.desk.log.Warn("cannot fetch the slips of a recovered payment", "terminal", w.name, "err", err)
+		return nil
+	}
+	if slip.empty() || of != out.Baseline {
+		return nil
+	}
+	return &slip
 }
 
 // commit writes the payment and insists: while the disk refuses it tries again, because what the terminal did is

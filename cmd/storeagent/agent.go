@@ -144,7 +144,7 @@ func (a *agent) joinCloud(ctx context.Context, getenv func(string) string) error
 	}
 	a.desk, err = offline.NewDesk(offline.DeskConfig{
 		Store: a.store.Outbox(), Forwarder: a.forwarder, Log: a.log, StoreCode: a.cfg.Store.Code, Register: a.cfg.Store.Register,
-		Currency: a.cfg.Store.Currency, Location: a.cfg.Store.Location, SendPurchases: c.SendPurchases,
+		Currency: a.cfg.Store.Currency, Location: a.cfg.Store.Location, SendPurchases: c.SendPurchases, Moves: a.store.Outbox(),
 	})
 	return err
 }
@@ -178,6 +178,7 @@ func (a *agent) joinServer() error {
 		StoreName: s.Name, StoreAddress: s.Address, TaxID: s.TaxID, GiftcardPrefixes: a.cfg.Giftcard.Prefixes,
 		Keys: a.store.Keys(), Events: a.store.Events(), Pairings: a.store.Pairings(), Sales: a.desk, Queue: a.desk,
 		Payments: a.payments, Printing: a.spooler, Devices: a.devices, SignIn: a.signIn,
+		Upkeep: a.desk, Findings: a.store, Schema: a.cloud,
 		Status: a.status, Ready: a.store.Writable, Log: a.log,
 	})
 	if err != nil {
@@ -191,7 +192,11 @@ func (a *agent) joinServer() error {
 // status is what only the wiring knows of GET /v1/status.
 func (a *agent) status() register.Extra {
 	disk := a.store.Disk()
-	x := register.Extra{FreeBytes: disk.FreeBytes}
+	backup := a.store.Backups()
+	x := register.Extra{FreeBytes: disk.FreeBytes, Backup: wire.Backup{Bytes: backup.Bytes, Problem: backup.Problem}}
+	if !backup.At.IsZero() {
+		x.Backup.At = &backup.At
+	}
 	if skew, at := a.cloud.Skew(); !at.IsZero() {
 		ms := -skew.Milliseconds() // ours minus the cloud's
 		x.ClockSkewMS = &ms
@@ -228,6 +233,7 @@ func (a *agent) run(ctx context.Context, listeners ...net.Listener) error {
 	g.Go(func() error { return a.spooler.Run(ctx) })
 	g.Go(func() error { return a.signIn.Run(ctx) })
 	g.Go(func() error { return a.forwarder.Run(ctx) })
+	g.Go(func() error { return a.store.Run(ctx, time.Duration(a.cfg.Data.KeepDays)*24*time.Hour) })
 	return g.Wait()
 }
 

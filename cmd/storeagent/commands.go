@@ -129,15 +129,21 @@ func showCode(e *env, st offline.SignInStatus) {
 	}
 }
 
-type signOutCmd struct{}
+type signOutCmd struct {
+	Force bool `help:"Although something is undelivered; take a copy of it before: storeagent queue export."`
+}
 
 // Run signs out.
-func (signOutCmd) Run(e *env) error {
+func (c signOutCmd) Run(e *env) error {
 	a, err := e.agent()
 	if err != nil {
 		return err
 	}
-	if err := a.SignOut(e.ctx); err != nil {
+	leave := a.SignOut
+	if c.Force {
+		leave = a.SignOutForced
+	}
+	if err := leave(e.ctx); err != nil {
 		return err
 	}
 	e.printf("Signed out. Selling goes on; nothing is delivered until the next sign-in.\n")
@@ -239,6 +245,10 @@ type queueCmd struct {
 	Pause   queuePauseCmd   `cmd:"" help:"Stop delivering until resume."`
 	Resume  queueResumeCmd  `cmd:"" help:"Deliver again."`
 	Drain   queueDrainCmd   `cmd:"" help:"Try now, and wait until nothing is queued."`
+
+	Export   queueExportCmd   `cmd:"" help:"Copy everything undelivered, to read or, with --move, for another machine."`
+	Import   queueImportCmd   `cmd:"" help:"Take over what another machine exported with --move."`
+	Findings queueFindingsCmd `cmd:"" help:"What a start found wrong with the queue's files; --ack takes note of it."`
 }
 
 type queueListCmd struct {

@@ -55,6 +55,7 @@ type cli struct {
 	Queue        queueCmd        `cmd:"" help:"Look at and decide about what the cloud has not got."`
 	Simulate     simulateCmd     `cmd:"" help:"Run one simulated device or the simulated cloud."`
 	Cfg          configCmd       `cmd:"" name:"config" help:"Work with the configuration file."`
+	Schema       schemaCmd       `cmd:"" help:"Compare what the cloud offers with what the agent needs."`
 	Version      versionCmd      `cmd:"" help:"Print the version."`
 }
 

@@ -156,7 +156,7 @@ func TestClosings(t *testing.T) {
 	for i, terminal := range []string{"front", "front", "back"} {
 		c := payments.Closing{
 			ID: string(rune('a' + i)), Terminal: terminal, At: at.Add(time.Duration(i) * time.Hour), Currency: "USD",
-			Counted: payments.Totals{Count: i, Amount: amount(t, "1.00")}, Differences: []payments.Difference{{What: "count", Terminal: "1", Journal: "2"}},
+			Counted: &payments.Totals{Count: i, Amount: amount(t, "1.00")}, Differences: []payments.Difference{{What: "count", Terminal: "1", Journal: "2"}},
 		}
 		if err := s.Payments().AddClosing(ctx, c, someEntry(i)); err != nil {
 			t.Fatal(err)

@@ -24,8 +24,10 @@ type Charge struct {
 	Amount   int64  // minor units
 	Currency string // ISO 4217 number, like 978
 	Refund   bool
-	Booked   bool // the money stays moved
-	Reversed bool // it was taken back
+	Preauth  bool  // only reserved so far
+	Tip      int64 // part of Amount that was added later, minor units
+	Booked   bool  // the money stays moved
+	Reversed bool  // it was taken back
 	At       time.Time
 }
 
@@ -42,9 +44,11 @@ type Options struct {
 	FirstReceipt  int         // 0 for 1
 	NoLast        bool        // answers 06 20 with nothing but the completion, as some terminals do
 	ShowReversals bool        // a reversal becomes the last transaction, naming the trace it took back
-	ClockOffset   time.Duration
-	TellTime      bool              // sends 04 01 after registration
-	OnStep        func(step string) // called in the terminal's goroutine, may block; nil for none
+	// ReverseLastOnly refuses to reverse any but the newest payment, as some terminals do.
+	ReverseLastOnly bool
+	ClockOffset     time.Duration
+	TellTime        bool              // sends 04 01 after registration
+	OnStep          func(step string) // called in the terminal's goroutine, may block; nil for none
 }
 
 // ZVT is one simulated terminal. It outlives its connections: ledger and registration stay. It serves one connection
@@ -53,15 +57,21 @@ type ZVT struct {
 	o    Options
 	line sync.Mutex // one connection at a time
 
-	mu      sync.Mutex
-	script  []Behaviour
-	charges []Charge
-	last    []byte // 04 0F of the last transaction, nil for none
-	receipt int
-	trace   int
-	config  byte
-	aborts  int
-	asked   int // payments received
+	mu       sync.Mutex
+	script   []Behaviour
+	charges  []Charge
+	last     []byte // 04 0F of the last transaction, nil for none
+	lastSlip slipOf
+	receipt  int
+	trace    int
+	config   byte
+	aborts   int
+	asked    int // money commands received
+
+	byReceipt map[int]int // receipt number, also of captures and tips, to the ledger's index
+	closed    int         // charges before the last end of day
+	status    byte        // what 05 01 answers
+	shown     []string    // lines of the last 06 E0
 }
 
 // NewZVT makes a terminal.
@@ -78,7 +88,9 @@ func NewZVT(o Options) *ZVT {
 	if o.OnStep == nil {
 		o.OnStep = func(string) {}
 	}
-	return &ZVT{o: o, script: o.Script, receipt: max(o.FirstReceipt, 1) - 1, trace: 100, config: 0x86}
+	return &ZVT{
+		o: o, script: o.Script, receipt: max(o.FirstReceipt, 1) - 1, trace: 100, config: 0x86, byReceipt: map[int]int{},
+	}
 }
 
 // SetScript replaces the behaviours of the payments to come.
@@ -169,24 +181,37 @@ func (z *ZVT) command(ctx context.Context, w wire, msg []byte) error {
 		return nil // stray
 	case msg[0] == 0x06 && msg[1] == 0x00:
 		return z.register(ctx, w, data)
-	case msg[0] == 0x06 && msg[1] == 0x01:
-		return z.pay(ctx, w, data, false)
-	case msg[0] == 0x06 && msg[1] == 0x31:
-		if !z.knows(data) {
-			return w.send(ctx, no(0x85), hurt{})
+	case msg[0] == 0x06 && kinds[msg[1]] != "":
+		kind := kinds[msg[1]]
+		if kind == kindRefund || kind == kindVoid {
+			if !z.knows(data) {
+				return w.send(ctx, no(0x85), hurt{})
+			}
+			data = data[3:]
 		}
-		return z.pay(ctx, w, data[3:], true)
+		return z.pay(ctx, w, data, kind)
 	case msg[0] == 0x06 && msg[1] == 0x20:
 		return z.repeat(ctx, w, data)
+	case msg[0] == 0x06 && (msg[1] == 0x10 || msg[1] == 0x50):
+		return z.count(ctx, w, data, msg[1] == 0x50)
+	case msg[0] == 0x06 && msg[1] == 0xE0:
+		return z.display(ctx, w, data)
 	case msg[0] == 0x05 && msg[1] == 0x01:
 		if err := w.send(ctx, yes, hurt{}); err != nil {
 			return err
 		}
-		return z.ask(ctx, w, message(0x06, 0x0F, append([]byte{0xF0, 0xF0, 0xF5}, "1.0.0\x00"...)))
-	case msg[0] == 0x06 && msg[1] == 0x70:
+		z.mu.Lock()
+		status := z.status
+		z.mu.Unlock()
+		return z.ask(ctx, w, message(0x06, 0x0F, append(append([]byte{0xF0, 0xF0, 0xF5}, "1.0.0"...), status)))
+	case msg[0] == 0x06 && (msg[1] == 0x70 || msg[1] == 0x93):
+		if msg[1] == 0x93 && !z.knows(data) {
+			return w.send(ctx, no(0x85), hurt{})
+		}
 		if err := w.send(ctx, yes, hurt{}); err != nil {
 			return err
 		}
+		z.cure(msg[1])
 		return z.ask(ctx, w, done)
 	case msg[0] == 0x06 && (msg[1] == 0x18 || msg[1] == 0x02):
 		z.mu.Lock()
@@ -226,14 +251,14 @@ func (z *ZVT) register(ctx context.Context, w wire, data []byte) error {
 	return z.ask(ctx, w, message(0x06, 0x0F, answer))
 }
 
-// repeat answers 06 20 with the last transaction.
+// repeat answers 06 20 with the last transaction; service bytes 02 and 03 leave the slips out.
 func (z *ZVT) repeat(ctx context.Context, w wire, data []byte) error {
 	z.o.OnStep(StepLastReceived)
 	if !z.knows(data) {
 		return w.send(ctx, no(0x85), hurt{})
 	}
 	z.mu.Lock()
-	last := bytes.Clone(z.last)
+	last, slip := bytes.Clone(z.last), z.lastSlip
 	z.mu.Unlock()
 	if err := w.send(ctx, yes, hurt{}); err != nil {
 		return err
@@ -248,6 +273,11 @@ func (z *ZVT) repeat(ctx context.Context, w wire, data []byte) error {
 		return err
 	}
 	z.o.OnStep(StepLastSent)
+	if len(data) == 5 && data[3] == 0x03 && data[4]&0x02 == 0 {
+		if err := z.printSlips(ctx, w, slip); err != nil {
+			return err
+		}
+	}
 	return z.ask(ctx, w, done)
 }
 

@@ -15,10 +15,14 @@ type sale struct {
 	z        *ZVT
 	w        wire
 	b        Behaviour
-	refund   bool
+	kind     string
 	amount   int64
 	currency string // "" where the register did not say
-	charge   int    // index in the ledger, -1 before the bank approved
+	number   int    // receipt number of what this follows up on
+	orig     int    // its index in the ledger, -1 for none
+	charge   int    // index in the ledger of what this adds to it, -1 for nothing
+	entry    Charge // what the bank approved
+	approved bool
 	result   []byte // the 04 0F
 	settled  bool
 }
@@ -52,9 +56,9 @@ func (z *ZVT) next() Behaviour {
 	return b
 }
 
-func (z *ZVT) pay(ctx context.Context, w wire, data []byte, refund bool) (err error) {
-	s := &sale{z: z, w: w, b: z.next(), refund: refund, charge: -1}
-	s.amount, s.currency = moneyOf(data)
+func (z *ZVT) pay(ctx context.Context, w wire, data []byte, kind string) (err error) {
+	s := &sale{z: z, w: w, b: z.next(), kind: kind, charge: -1, orig: -1}
+	s.amount, s.currency, s.number = moneyOf(data)
 	defer func() { s.settle(err == nil) }()
 	if err := s.step(StepReceived); err != nil {
 		return err
@@ -64,7 +68,7 @@ func (z *ZVT) pay(ctx context.Context, w wire, data []byte, refund bool) (err er
 		return nil
 	case s.b.Refuse != 0:
 		return w.send(ctx, no(s.b.Refuse), hurt{})
-	case s.amount <= 0:
+	case s.amount <= 0 && s.needsAmount():
 		return w.send(ctx, no(0x83), hurt{})
 	case s.currency != "" && s.currency != z.o.Currency:
 		return w.send(ctx, no(0x6F), hurt{})
@@ -74,6 +78,12 @@ func (z *ZVT) pay(ctx context.Context, w wire, data []byte, refund bool) (err er
 	}
 	if err := s.step(StepAccepted); err != nil {
 		return err
+	}
+	if code := s.find(); code != 0 {
+		if err := z.ask(ctx, w, message(0x04, 0x0F, z.declined(code))); err != nil {
+			return err
+		}
+		return z.ask(ctx, w, abort(code))
 	}
 	stop, err := s.card(ctx)
 	if err != nil {
@@ -130,7 +140,14 @@ func (s *sale) prompt(ctx context.Context, code byte) error {
 	if !wanted {
 		return nil
 	}
-	return s.z.ask(ctx, s.w, message(0x04, 0xFF, []byte{code}))
+	data := []byte{code}
+	if s.b.FullPAN { // 04 FF code, minutes, 06 { 24 { 07 text } }
+		text := "Karte " + testPAN
+		inner := append([]byte{0x07, byte(len(text))}, text...)
+		data = append(data, 0x00, 0x06, byte(len(inner)+2), 0x24, byte(len(inner)))
+		data = append(data, inner...)
+	}
+	return s.z.ask(ctx, s.w, message(0x04, 0xFF, data))
 }
 
 // host asks the bank and sends the result.
@@ -217,10 +234,14 @@ func (s *sale) approve() {
 	if s.b.Partial > 0 {
 		amount = s.b.Partial
 	}
-	c := Charge{Receipt: z.receipt, Trace: z.trace, Amount: amount, Currency: z.o.Currency, Refund: s.refund, At: z.now()}
-	s.charge = len(z.charges)
-	z.charges = append(z.charges, c)
-	s.result = message(0x04, 0x0F, z.approved(c, s.currency != "", s.b))
+	s.entry = Charge{Receipt: z.receipt, Trace: z.trace, Amount: amount, Currency: z.o.Currency, Refund: s.kind == kindRefund, At: z.now()}
+	s.approved = true
+	if s.orig < 0 {
+		s.entry.Preauth = s.kind == kindPreauth
+		s.charge = len(z.charges)
+		z.charges = append(z.charges, s.entry)
+	}
+	s.result = message(0x04, 0x0F, s.data(s.b))
 }
 
 // approved is the data of a 04 0F for c.
@@ -241,6 +262,9 @@ func (z *ZVT) approved(c Charge, sayCurrency bool, b Behaviour) []byte {
 	add(0x0C, packed(c.At.Format("150405")))
 	add(0x0D, packed(c.At.Format("0102")))
 	add(0x0E, packed("2912"))
+	if b.FullPAN {
+		out = append(out, z.leaks()...)
+	}
 	add(0x17, packed("0001"))
 	add(0x19, []byte{0x70})
 	pan := "eeeeeeeeeeee" + testPAN[12:]
@@ -265,20 +289,30 @@ func (z *ZVT) declined(code byte) []byte {
 
 // print sends the merchant's and the customer's slip line by line where the register prints.
 func (s *sale) print(ctx context.Context) error {
-	s.z.mu.Lock()
-	wanted, c := s.z.config&0x82 == 0x82, s.z.charges[s.charge]
-	s.z.mu.Unlock()
+	return s.z.printSlips(ctx, s.w, slipOf{s.entry, s.b.FullPAN})
+}
+
+// slipOf is what the slips of a transaction tell.
+type slipOf struct {
+	c    Charge
+	leak bool
+}
+
+func (z *ZVT) printSlips(ctx context.Context, w wire, of slipOf) error {
+	z.mu.Lock()
+	wanted, c := z.config&0x82 == 0x82, of.c
+	z.mu.Unlock()
 	if !wanted {
 		return nil
 	}
 	pan := "############" + testPAN[12:]
-	if s.b.FullPAN {
+	if of.leak {
 		pan = testPAN
 	}
 	for _, title := range []string{"H\x84ndlerbeleg", "Kundenbeleg"} {
-		lines := []string{"@" + title, "\x00", fmt.Sprintf("\x00Terminal-ID:%20s", s.z.o.TerminalID), fmt.Sprintf("\x00Beleg-Nr.  %04d", c.Receipt), "\x00VISA", "\x00" + pan, fmt.Sprintf("@%d.%02d", c.Amount/100, c.Amount%100), "\x81"}
+		lines := []string{"@" + title, "\x00", fmt.Sprintf("\x00Terminal-ID:%20s", z.o.TerminalID), fmt.Sprintf("\x00Beleg-Nr.  %04d", c.Receipt), "\x00VISA", "\x00" + pan, fmt.Sprintf("@%d.%02d", c.Amount/100, c.Amount%100), "\x81"}
 		for _, l := range lines {
-			if err := s.z.ask(ctx, s.w, message(0x06, 0xD1, []byte(l))); err != nil {
+			if err := z.ask(ctx, w, message(0x06, 0xD1, []byte(l))); err != nil {
 				return err
 			}
 		}
@@ -286,38 +320,45 @@ func (s *sale) print(ctx context.Context) error {
 	return nil
 }
 
-// book makes the charge stand and the last transaction.
+// book makes the charge stand, or the follow-up take effect, and it the last transaction.
 func (s *sale) book() {
 	z := s.z
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	z.charges[s.charge].Booked = true
+	if s.charge >= 0 {
+		z.charges[s.charge].Booked = true
+		z.byReceipt[s.entry.Receipt] = s.charge
+	} else {
+		s.takeEffect()
+	}
 	b := s.b
 	b.NoResult, b.UnknownBMP = false, false // 06 20 tells it well
-	z.last = message(0x04, 0x0F, z.approved(z.charges[s.charge], s.currency != "", b))
+	z.last, z.lastSlip = message(0x04, 0x0F, s.data(b)), slipOf{s.entry, b.FullPAN}
 	s.settled = true
 }
 
-// takeBack reverses the charge.
+// takeBack reverses the charge, or leaves the follow-up without effect.
 func (s *sale) takeBack() {
 	z := s.z
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	c := &z.charges[s.charge]
-	c.Reversed, s.settled = true, true
+	s.settled = true
+	if s.charge >= 0 {
+		z.charges[s.charge].Reversed = true
+	}
 	if !z.o.ShowReversals {
 		return
 	}
-	back := *c
+	back := s.entry
 	z.receipt, z.trace = z.receipt+1, z.trace+1
 	back.Receipt, back.Trace, back.At = z.receipt, z.trace, z.now()
 	data := z.approved(back, s.currency != "", Behaviour{})
-	z.last = message(0x04, 0x0F, append(data, field(0x37, packed(fmt.Sprintf("%06d", c.Trace)))...))
+	z.last = message(0x04, 0x0F, append(data, field(0x37, packed(fmt.Sprintf("%06d", s.entry.Trace)))...))
 }
 
 // settle decides about an approval whose result or slips were not acknowledged.
 func (s *sale) settle(good bool) {
-	if s.settled || s.charge < 0 || good {
+	if s.settled || !s.approved || good {
 		return
 	}
 	way := s.z.o.LostAck
@@ -329,7 +370,9 @@ func (s *sale) settle(good bool) {
 		s.book()
 	case Declines:
 		s.z.mu.Lock()
-		s.z.charges = append(s.z.charges[:s.charge], s.z.charges[s.charge+1:]...)
+		if s.charge >= 0 { // the newest one
+			s.z.charges = s.z.charges[:s.charge]
+		}
 		s.z.mu.Unlock()
 		s.settled = true
 	default:
@@ -337,8 +380,8 @@ func (s *sale) settle(good bool) {
 	}
 }
 
-// moneyOf finds amount (04) and currency (49) in a money command; payment type (19) is passed over.
-func moneyOf(data []byte) (amount int64, currency string) {
+// moneyOf finds amount (04), currency (49) and receipt number (87) in a money command; payment type (19) is passed over.
+func moneyOf(data []byte) (amount int64, currency string, receipt int) {
 	for len(data) > 0 {
 		switch {
 		case data[0] == 0x04 && len(data) >= 7:
@@ -349,13 +392,18 @@ func moneyOf(data []byte) (amount int64, currency string) {
 		case data[0] == 0x49 && len(data) >= 3:
 			currency = fmt.Sprintf("%x", data[1:3])[1:]
 			data = data[3:]
+		case data[0] == 0x87 && len(data) >= 3:
+			for _, c := range data[1:3] {
+				receipt = receipt*100 + int(c>>4)*10 + int(c&15)
+			}
+			data = data[3:]
 		case data[0] == 0x19 && len(data) >= 2:
 			data = data[2:]
 		default:
-			return amount, currency
+			return amount, currency, receipt
 		}
 	}
-	return amount, currency
+	return amount, currency, receipt
 }
 
 // field is one value of fixed length.

@@ -19,12 +19,24 @@ import (
 
 // Commands, class and instruction in one number (PA00P015, chapter 2 register to terminal, chapter 3 the other way).
 const (
-	cmdRegister     = 0x0600
-	cmdPay          = 0x0601
-	cmdRefund       = 0x0631
-	cmdRepeat       = 0x0620
-	cmdAbort        = 0x06B0
-	cmdStatus       = 0x0501
+	cmdRegister   = 0x0600
+	cmdPay        = 0x0601
+	cmdLogOff     = 0x0602
+	cmdTip        = 0x060C
+	cmdTotals     = 0x0610
+	cmdRepeat     = 0x0620
+	cmdPreauth    = 0x0622
+	cmdCapture    = 0x0624 // names the amount used; 06 23 would name the amount given back
+	cmdFree       = 0x0625 // cancels a preauth
+	cmdReverse    = 0x0630
+	cmdRefund     = 0x0631
+	cmdEndOfDay   = 0x0650
+	cmdDiagnosis  = 0x0670
+	cmdInitialise = 0x0693
+	cmdAbort      = 0x06B0
+	cmdDisplay    = 0x06E0
+	cmdStatus     = 0x0501
+
 	msgTime         = 0x0401
 	msgStatusInfo   = 0x040F
 	msgIntermediate = 0x04FF

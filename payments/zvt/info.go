@@ -29,6 +29,7 @@ type statusInfo struct {
 	text      string
 	entry     string
 	signature bool
+	totals    string // bytes of BMP 60 of an end of day
 }
 
 // stamp is a terminal's date and time, without a year: 04 0F has none, so a year from elsewhere could only disagree.
@@ -83,6 +84,8 @@ func (s *statusInfo) take(id byte, v []byte, cs Charset) {
 		s.approval = strings.TrimSpace(cs.text(bytes.TrimRight(v, "\x00")))
 	case bmpText:
 		s.text = strings.TrimSpace(cs.text(v))
+	case bmpTotals:
+		s.totals = string(v)
 	case bmpTLV:
 		s.container(v)
 	}
@@ -187,9 +190,10 @@ func (s statusInfo) baseline() payments.Baseline {
 	return payments.Baseline{Known: s.receipt != "" || s.trace != "", Receipt: s.receipt, Trace: s.trace}
 }
 
-// outcome turns a status with a result code into what the payment keeps. asked is the amount that was asked for; it
-// stands where an approval names none.
-func (s statusInfo) outcome(asked money.Amount) (payments.Outcome, error) {
+// outcome turns a status with a result code into what the payment keeps. The amount that was asked for stands where
+// an approval names none, and where what it names is not ours to tell: of a void it is the voided amount, or nothing,
+// and of a tip some terminals name the whole sum.
+func (s statusInfo) outcome(asked payments.Txn) (payments.Outcome, error) {
 	out := payments.Outcome{
 		State: resultState(s.result), CardBrand: s.brand, Last4: s.last4, EntryMode: s.entry,
 		TerminalReference: s.receipt, Baseline: s.baseline(),
@@ -201,9 +205,13 @@ func (s statusInfo) outcome(asked money.Amount) (payments.Outcome, error) {
 		out.Decline = decline(s.result, s.text)
 		return out, nil
 	}
-	out.ApprovalCode, out.SignatureRequired, out.ApprovedAmount = s.approval, s.signature, asked
+	out.ApprovalCode, out.SignatureRequired, out.ApprovedAmount = s.approval, s.signature, asked.Amount
+	switch asked.Kind {
+	case payments.DoVoid, payments.DoCancelPreauth, payments.DoTip:
+		return out, nil
+	}
 	if s.hasAmount {
-		a, err := money.FromMinor(s.amount, asked.Currency())
+		a, err := money.FromMinor(s.amount, asked.Amount.Currency())
 		if err != nil {
 			return out, fmt.Errorf("approved amount: %w", err)
 		}

@@ -10,7 +10,7 @@ import (
 	"storeagent/payments"
 )
 
-// Do implements payments.Terminal: 06 01 for a sale, 06 31 for a refund.
+// Do implements payments.Terminal.
 func (t *Terminal) Do(ctx context.Context, txn payments.Txn, ev payments.Events) error {
 	cmd, err := t.moneyCommand(txn)
 	if err != nil {
@@ -28,32 +28,71 @@ func (t *Terminal) Do(ctx context.Context, txn payments.Txn, ev payments.Events)
 // notSent says that err left nothing charged.
 func notSent(err error) error { return fmt.Errorf("%w: %w", payments.ErrNotSent, err) }
 
-// moneyCommand builds the command. Amounts have twelve digits on the wire (BMP 04).
+// moneyCommand builds the command. Amounts have twelve digits on the wire (BMP 04). What follows up on an earlier
+// transaction names its receipt number (BMP 87).
 func (t *Terminal) moneyCommand(txn payments.Txn) (apdu, error) {
 	var cmd apdu
+	amount, receipt, currency := true, true, false
 	switch txn.Kind {
 	case payments.DoSale:
-		cmd.cmd = cmdPay
+		cmd.cmd, receipt, currency = cmdPay, false, true
+	case payments.DoPreauth:
+		cmd.cmd, receipt, currency = cmdPreauth, false, true
 	case payments.DoRefund:
-		cmd.cmd, cmd.data = cmdRefund, t.password()
+		cmd.cmd, cmd.data, receipt, currency = cmdRefund, t.password(), false, true
+	case payments.DoCapture:
+		cmd.cmd = cmdCapture
+	case payments.DoTip:
+		cmd.cmd = cmdTip
+	case payments.DoCancelPreauth:
+		cmd.cmd, amount = cmdFree, false
+	case payments.DoVoid:
+		cmd.cmd, cmd.data, amount = cmdReverse, t.password(), false
 	default:
 		return apdu{}, fmt.Errorf("%s: %w", txn.Kind, payments.ErrUnsupported)
+	}
+	if receipt {
+		number, err := receiptNumber(txn.Original)
+		if err != nil {
+			return apdu{}, err
+		}
+		cmd.data = appendBMP(cmd.data, bmpReceipt, number)
 	}
 	minor, ok := txn.Amount.Minor()
 	if !ok || minor <= 0 {
 		return apdu{}, fmt.Errorf("amount %s: want a positive amount with a currency", txn.Amount)
 	}
-	amount, ok := putBCD(minor, 6)
+	value, ok := putBCD(minor, 6)
 	if !ok {
 		return apdu{}, fmt.Errorf("amount %s is too high for the terminal", txn.Amount)
 	}
-	currency, err := currencyCode(txn.Amount.Currency())
+	code, err := currencyCode(txn.Amount.Currency())
 	if err != nil {
 		return apdu{}, err
 	}
-	cmd.data = appendBMP(cmd.data, bmpAmount, amount)
-	cmd.data = appendBMP(cmd.data, bmpCurrency, currency)
+	if amount {
+		cmd.data = appendBMP(cmd.data, bmpAmount, value)
+	}
+	if currency {
+		cmd.data = appendBMP(cmd.data, bmpCurrency, code)
+	}
 	return cmd, nil
+}
+
+// receiptNumber packs the receipt number that the terminal gave to o.
+func receiptNumber(o *payments.Original) ([]byte, error) {
+	if o == nil || len(o.Receipt) != 4 {
+		return nil, errors.New("the terminal's receipt number of the earlier payment is not known")
+	}
+	var n int64
+	for _, c := range []byte(o.Receipt) {
+		if !isDigit(c) {
+			return nil, errors.New("the terminal's receipt number of the earlier payment is no number")
+		}
+		n = n*10 + int64(c-'0')
+	}
+	out, _ := putBCD(n, 2)
+	return out, nil
 }
 
 // payment is what one running money command knows.
@@ -138,7 +177,7 @@ func (p *payment) status(a apdu) error {
 		return nil // how it ended comes with 06 0F or 06 1E, or is asked for
 	}
 	p.s.t.clock.learn(info.clock, time.Now(), false)
-	out, err := info.outcome(p.txn.Amount)
+	out, err := info.outcome(p.txn)
 	if err != nil {
 		return err
 	}

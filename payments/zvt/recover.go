@@ -95,13 +95,21 @@ func (t *Terminal) Recover(ctx context.Context, p payments.Attempt) (payments.Ve
 // Not charged means: the last transaction is the one before p. Everything else is unknown.
 func judge(p payments.Attempt, last statusInfo, c clockOffset, timeout time.Duration) (payments.Verdict, payments.Outcome, error) {
 	asked := p.Amount
-	out, err := last.outcome(asked)
+	out, err := last.outcome(p.Txn)
 	if err != nil {
 		return payments.Unknown, payments.Outcome{}, err
 	}
 	now := last.baseline()
 	if !now.Known {
 		return payments.Unknown, payments.Outcome{}, nil
+	}
+	switch p.Kind {
+	case payments.DoVoid, payments.DoCancelPreauth:
+		v, out := judgeVoid(p, last, out, c, timeout)
+		return v, out, nil
+	case payments.DoTip:
+		v, out := judgeTip(p, last, out, c, timeout)
+		return v, out, nil
 	}
 	if last.origTrace != "" {
 		return judgeReversal(p, last, out, asked)
@@ -135,11 +143,7 @@ func judge(p payments.Attempt, last statusInfo, c clockOffset, timeout time.Dura
 	case same:
 		return payments.NotCharged, payments.Outcome{}, nil
 	case newer:
-		skew := skewUnknown
-		if c.known {
-			skew = skewKnown
-		}
-		if ours && inTime(p, last, c, skew, timeout) {
+		if ours && inTime(p, last, c, c.skew(), timeout) {
 			return payments.Known, out, nil
 		}
 	}
@@ -160,6 +164,75 @@ func judgeReversal(p payments.Attempt, last statusInfo, out payments.Outcome, as
 	}
 	out.State, out.ApprovalCode = payments.Reversed, ""
 	return payments.Known, out, nil
+}
+
+// judgeVoid looks for a reversal that was asked for. It names the trace that it took back (BMP 37); where a terminal
+// does not say that, amount, numbers and time must do.
+func judgeVoid(p payments.Attempt, last statusInfo, out payments.Outcome, c clockOffset, timeout time.Duration) (payments.Verdict, payments.Outcome) {
+	now := last.baseline()
+	told := p.Told != nil && p.Told.State == payments.Approved && p.Told.Baseline.Known
+	switch {
+	case p.Original == nil:
+		return payments.Unknown, payments.Outcome{}
+	case told && order(p.Told.Baseline, now) == same:
+		if out.State != payments.Approved {
+			out.State = payments.Reversed
+		}
+		return payments.Known, out
+	case p.Baseline.Known && order(p.Baseline, now) == same:
+		return payments.NotCharged, payments.Outcome{}
+	case last.origTrace != "" && last.origTrace == p.Original.Trace:
+		return payments.Known, out
+	case p.Baseline.Known && order(p.Baseline, now) != newer:
+		return payments.Unknown, payments.Outcome{}
+	case last.origTrace != "" && told && last.origTrace == p.Told.Baseline.Trace,
+		last.origTrace != "" && p.Baseline.Trace != "" && compare(p.Baseline.Trace, last.origTrace) == newer:
+		out.State, out.ApprovalCode = payments.Reversed, "" // the void itself was taken back
+		return payments.Known, out
+	}
+	minor, _ := p.Amount.Minor()
+	if p.Baseline.Known && last.origTrace == "" && last.hasAmount && last.amount == minor && sameCurrency(p.Amount.Currency(), last) &&
+		inTime(p, last, c, c.skew(), timeout) {
+		return payments.Known, out
+	}
+	return payments.Unknown, payments.Outcome{}
+}
+
+// judgeTip looks for a tip. Terminals name the tip or the whole sum, under new numbers or under those of the sale.
+func judgeTip(p payments.Attempt, last statusInfo, out payments.Outcome, c clockOffset, timeout time.Duration) (payments.Verdict, payments.Outcome) {
+	unknown := payments.Outcome{}
+	if p.Original == nil || !p.Baseline.Known || !last.hasAmount || !sameCurrency(p.Amount.Currency(), last) {
+		return payments.Unknown, unknown
+	}
+	tip, _ := p.Amount.Minor()
+	before, _ := p.Original.Amount.Minor()
+	ofTip := last.amount == tip || last.amount == before+tip
+	if p.Told != nil && p.Told.State == payments.Approved && order(p.Told.Baseline, last.baseline()) == same && order(p.Told.Baseline, p.Baseline) != same {
+		if out.State != payments.Approved {
+			out.State = payments.Reversed
+		}
+		return payments.Known, out
+	}
+	switch order(p.Baseline, last.baseline()) {
+	case same:
+		original := payments.Baseline{Receipt: p.Original.Receipt, Trace: p.Original.Trace}
+		switch {
+		case order(original, last.baseline()) != same: // the last one is neither the sale nor a tip
+		case last.amount == before:
+			return payments.NotCharged, unknown
+		case last.amount == before+tip:
+			return payments.Known, out
+		}
+	case newer:
+		switch {
+		case last.origTrace != "" && p.Baseline.Trace != "" && compare(p.Baseline.Trace, last.origTrace) == newer:
+			out.State, out.ApprovalCode = payments.Reversed, ""
+			return payments.Known, out
+		case last.origTrace == "" && ofTip && inTime(p, last, c, c.skew(), timeout):
+			return payments.Known, out
+		}
+	}
+	return payments.Unknown, unknown
 }
 
 // sameCurrency is true also where the terminal does not say: it names the currency only if we sent one, and we do.
@@ -236,6 +309,13 @@ type clockOffset struct {
 	offset time.Duration
 	known  bool // also from the time of a payment that ended just now
 	exact  bool // the terminal told the time itself
+}
+
+func (o clockOffset) skew() time.Duration {
+	if o.known {
+		return skewKnown
+	}
+	return skewUnknown
 }
 
 // learn takes a time that the terminal named just now: exactly, or as the time of a payment that has just ended.

@@ -27,6 +27,7 @@ type session struct {
 	done  chan struct{} // closed when the owner left
 
 	paying atomic.Bool // a money command is under way; read by Abort
+	midway bool        // an exchange broke; only its end would tell where the terminal is
 }
 
 // task is something a caller wants the owner to do.
@@ -67,6 +68,9 @@ func (t *Terminal) serve(ctx context.Context, p port.Port) error {
 			err = s.unasked(ctx, a)
 		}
 		if err != nil {
+			if ctx.Err() != nil && !s.midway {
+				s.logOff()
+			}
 			return t.broken(err)
 		}
 	}
@@ -104,6 +108,7 @@ func (s *session) runTask(ctx context.Context) error {
 		close(k.done)
 		return nil
 	}
+	s.midway = true
 	s.t.setSession(nil) // before the caller learns of it, so that it does not meet this session again
 	close(k.done)
 	return err

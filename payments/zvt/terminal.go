@@ -31,7 +31,7 @@ type Options struct {
 	Print      bool    // slips come to us; else the terminal prints them
 	Charset    Charset // "" for CP437
 	LostAck    LostAck // "" for not known
-	ConfigByte byte    // of 06 00; 0 for BA with Print and 38 without
+	ConfigByte byte    // of 06 00; 0 for BE with Print and 38 without
 	Currency   string  // ISO 4217, sent with 06 00; "" leaves it to the terminal
 }
 
@@ -47,10 +47,11 @@ type Config struct {
 }
 
 // Config bytes of 06 00 (PA00P015, command 06 00): 80 slips come as 06 D1, 20 no administration started at the
-// terminal, 10 no amount typed at the terminal, 08 wants 04 FF, 02 the register prints payment slips. Without 10 and
+// terminal, 10 no amount typed at the terminal, 08 wants 04 FF, 04 the register prints slips of administration, 02 of
+// payments. Without 10 and
 // 20 some terminals answer 06 20 without a result.
 const (
-	configPrint   = 0xBA
+	configPrint   = 0xBE
 	configNoPrint = 0x38
 )
 
@@ -137,7 +138,14 @@ func (t *Terminal) Run(ctx context.Context) error { return t.link.Serve(ctx, t.s
 
 // Caps implements payments.Terminal.
 func (t *Terminal) Caps() payments.Caps {
-	return payments.Caps{Sale: true, Refund: true, Cancel: true, LastQuery: "lastOnly", PrintsByUs: t.prints}
+	caps := payments.Caps{
+		Sale: true, Refund: true, Preauth: true, Capture: true, CancelPreauth: true, Void: true, Tip: true, Cancel: true,
+		LastQuery: "lastOnly", EndOfDay: t.currency != "", DisplayText: true, PrintsByUs: t.prints,
+	}
+	if t.currency != "" {
+		caps.Currencies = []string{t.currency}
+	}
+	return caps
 }
 
 // errOffline refuses what needs a registered terminal.
@@ -199,7 +207,8 @@ func (t *Terminal) Abort(context.Context) error {
 // statusLimit bounds a status enquiry.
 const statusLimit = 15 * time.Second
 
-// Status implements payments.Terminal: 05 01. The terminal's text says whether it is ready.
+// Status implements payments.Terminal: 05 01. The terminal's text says whether it is ready. One that asks for an
+// initialisation or a diagnosis gets it first.
 func (t *Terminal) Status(ctx context.Context) (devices.Status, error) {
 	var st devices.Status
 	ctx = context.WithoutCancel(ctx) // a caller hanging up must not tear an exchange apart; statusLimit ends it
@@ -207,6 +216,11 @@ func (t *Terminal) Status(ctx context.Context) (devices.Status, error) {
 		code, said, err := s.enquire(ctx)
 		if err != nil {
 			return !isRefusal(err), err
+		}
+		if said {
+			if code, said, err = s.cure(ctx, code); err != nil {
+				return !isRefusal(err), err
+			}
 		}
 		state := devices.Ready
 		st.Text = "ready"

@@ -1,6 +1,7 @@
 package nexo
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -10,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"time"
@@ -25,25 +25,35 @@ const (
 	maxAnswer = 1 << 20
 )
 
+// line is one TLS connection to the terminal.
+type line struct {
+	*tls.Conn
+	raw net.Conn
+}
+
+// Close hangs up at once: messages are whole or not by their own length, so no farewell is waited for.
+func (l line) Close() error { return l.raw.Close() }
+
 // dial opens one TLS connection. Every message has its own: so a dead line shows before anything is sent, and nothing
 // is ever sent twice by a connection pool.
-func (t *Terminal) dial(ctx context.Context) (net.Conn, error) {
+func (t *Terminal) dial(ctx context.Context) (line, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
 	raw, err := t.connect(ctx, "tcp", t.url.Host)
 	if err != nil {
-		return nil, t.portError("open", port.Missing, "check that the terminal is on, in the same network, and that address and port are right", err)
+		return line{}, t.portError("open", port.Missing, "check that the terminal is on, in the same network, and that address and port are right", err)
 	}
 	conn := tls.Client(raw, t.tls)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close() // the handshake's error is the one that counts
+		hint := "check that this is the terminal's address and its local port (8443)"
 		var no *untrustedError
 		if errors.As(err, &no) {
-			return nil, t.portError("open", port.Failed, "compare option root with the fleet's root certificate, option poiid with the terminal, and the clock of this PC", err)
+			hint = "compare option root with the fleet's root certificate, option poiid with the terminal, and the clock of this PC"
 		}
-		return nil, t.portError("open", port.Failed, "check that this is the terminal's address and its local port (8443)", err)
+		return line{}, t.portError("open", port.Failed, hint, err)
 	}
-	return conn, nil
+	return line{conn, raw}, nil
 }
 
 func (t *Terminal) portError(op string, kind port.Kind, hint string, err error) error {
@@ -63,7 +73,7 @@ var errEmpty = errors.New("terminal answered nothing")
 
 // exchange sends one message over conn and reads its answer. wrote, if not nil, is called once all of it is on the
 // wire. conn is closed in any case.
-func (t *Terminal) exchange(ctx context.Context, conn net.Conn, r request, wrote func()) (response, error) {
+func (t *Terminal) exchange(ctx context.Context, conn line, r request, wrote func()) (response, error) {
 	defer func() { _ = conn.Close() }() // the exchange is over or broken
 	clear, err := json.Marshal(map[string]request{"SaleToPOIRequest": r})
 	if err != nil {
@@ -84,56 +94,51 @@ func (t *Terminal) exchange(ctx context.Context, conn net.Conn, r request, wrote
 	return out, nil
 }
 
-// post does the HTTP part.
-func (t *Terminal) post(ctx context.Context, conn net.Conn, body []byte, wrote func()) ([]byte, error) {
-	ready := make(chan net.Conn, 1)
-	ready <- conn
-	tr := &http.Transport{
-		DisableKeepAlives: true,
-		DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
-			select {
-			case c := <-ready:
-				return c, nil
-			default:
-				return nil, errors.New("connection is used up")
-			}
-		},
-	}
-	if wrote != nil {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(i httptrace.WroteRequestInfo) {
-			if i.Err == nil {
-				wrote()
-			}
-		}})
-	}
+// post does the HTTP part, on a connection of our own and not on a client's pool, which might send again.
+func (t *Terminal) post(ctx context.Context, conn line, body []byte, wrote func()) ([]byte, error) {
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // ends what blocks below
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := tr.RoundTrip(req)
+	req.Close = true
+	status, answer, err := roundTrip(conn, req, wrote)
 	if err != nil {
-		return nil, t.portError("talk to terminal at", port.Unplugged, "check the terminal's network and that it is on", err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil {
-		return nil, t.portError("talk to terminal at", port.Unplugged, "check the terminal's network and that it is on", err)
-	}
-	if res.StatusCode != http.StatusOK {
-		if why := rejection(answer); why != "" {
-			return nil, t.rejected(why)
+		if ctx.Err() != nil {
+			err = fmt.Errorf("no answer in time: %w", err)
 		}
-		return nil, fmt.Errorf("terminal answered with HTTP status %d", res.StatusCode)
+		return nil, t.portError("talk to terminal at", port.Unplugged, "check the terminal's network and that it is on", err)
 	}
 	if why := rejection(answer); why != "" {
-		return nil, t.rejected(why)
+		return nil, t.portError("talk to terminal at", port.Failed, "compare passphrase, key_identifier and key_version with the terminal's settings", fmt.Errorf("terminal rejected the message: %s", why))
+	}
+	if status != http.StatusOK {
+		return nil, t.portError("talk to terminal at", port.Failed, "check the path of the terminal's address, like /nexo", fmt.Errorf("terminal answered with HTTP status %d", status))
 	}
 	return answer, nil
 }
 
-func (t *Terminal) rejected(why string) error {
-	return t.portError("talk to terminal at", port.Failed, "compare passphrase, key_identifier and key_version with the terminal's settings", fmt.Errorf("terminal rejected the message: %s", why))
+// roundTrip writes the request and reads the answer, passing over interim ones.
+func roundTrip(conn line, req *http.Request, wrote func()) (status int, answer []byte, err error) {
+	if err := req.Write(conn); err != nil {
+		return 0, nil, err
+	}
+	if wrote != nil {
+		wrote()
+	}
+	in := bufio.NewReader(io.LimitReader(conn, maxAnswer))
+	for {
+		res, err := http.ReadResponse(in, req)
+		if err != nil {
+			return 0, nil, err
+		}
+		answer, err := io.ReadAll(res.Body)
+		_ = res.Body.Close() // read to its end
+		if err != nil || res.StatusCode >= http.StatusOK {
+			return res.StatusCode, answer, err
+		}
+	}
 }
 
 // rejection reads the unprotected event by which a terminal says that it could not read a message. Nothing vouches for

@@ -158,7 +158,7 @@ func (k *talk) run(ctx context.Context, send func(context.Context) (response, er
 		select {
 		case <-wrote:
 			wrote = nil
-			k.ev.Prompt(payments.Prompt{Code: "other", Text: "follow the terminal's display"})
+			k.ev.Prompt(k.prompt())
 		case <-k.t.abort:
 			stop()
 		case <-limit.C:
@@ -173,6 +173,14 @@ func (k *talk) run(ctx context.Context, send func(context.Context) (response, er
 			return a.r, a.err
 		}
 	}
+}
+
+// prompt is the one thing we know of what goes on: the terminal now asks for the card, or works on a reversal.
+func (k *talk) prompt() payments.Prompt {
+	if k.msg.ReversalRequest != nil {
+		return payments.Prompt{Code: "wait", Text: "the terminal takes the payment back"}
+	}
+	return payments.Prompt{Code: "insert_card", Text: "follow the terminal's display"}
 }
 
 // stop asks the terminal to end the payment. An abort is answered with nothing; whether it helped shows in the

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"storeagent/devices"
+	"storeagent/installer/config"
+)
+
+// tomlBlocks are the TOML examples of a page, in order.
+func tomlBlocks(page string) []string {
+	var list []string
+	for {
+		_, rest, found := strings.Cut(page, "```toml\n")
+		if !found {
+			return list
+		}
+		block, after, _ := strings.Cut(rest, "```")
+		list, page = append(list, block), after
+	}
+}
+
+// TestDocsCanBeCopied configures and builds what the pages for technicians tell them to copy.
+func TestDocsCanBeCopied(t *testing.T) {
+	const head = `[store]
+code = "DALLAS"
+register = "LANE-3"
+timezone = "America/Chicago"
+currency = "USD"
+[cloud]
+endpoint = "https://pos.example.com/api/graphql"
+issuer = "https://pos.example.com/"
+client_id = "storeagent"
+`
+	password := filepath.Join(t.TempDir(), "zvt-password")
+	if err := os.WriteFile(password, []byte("000000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) < 4 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	blocks := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		device := ""
+		for _, block := range tomlBlocks(string(text)) {
+			blocks++
+			if strings.HasPrefix(block, "[device.options]") {
+				block = device + block
+			} else {
+				device = block
+			}
+			block = strings.ReplaceAll(block, "/etc/storeagent/zvt-password", filepath.ToSlash(password))
+			cfg, err := config.Parse(page, []byte(head+block), driverTable())
+			if err != nil {
+				t.Errorf("%s:\n%s\n%v", page, block, err)
+				continue
+			}
+			devs, err := buildDevices(parts{
+				opener: newOpener(), log: slog.New(slog.DiscardHandler), getenv: os.Getenv, onChange: func(devices.Info) {}, sink: deaf{},
+				currency: cfg.Store.Currency,
+			}, cfg.Devices)
+			if err != nil || len(devs) == 0 {
+				t.Errorf("%s:\n%s\n%d devices, %v", page, block, len(devs), err)
+			}
+		}
+	}
+	if blocks < 5 {
+		t.Errorf("only %d blocks were found", blocks)
+	}
+}
+
+// TestDocsPorts reads every port that the pages show, also those in tables.
+func TestDocsPorts(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, word := range strings.Split(string(text), "`") {
+			if i%2 == 0 || !strings.HasPrefix(word, "serial:") && !strings.HasPrefix(word, "tcp:") && !strings.HasPrefix(word, "file:") {
+				continue
+			}
+			ports++
+			block := "[store]\ncode = \"S\"\nregister = \"R\"\ntimezone = \"UTC\"\ncurrency = \"USD\"\n[cloud]\nendpoint = \"https://h/\"\nissuer = \"https://h/\"\nclient_id = \"c\"\n" +
+				"[[device]]\nname = \"x\"\ndriver = \"escpos\"\nport = \"" + word + "\"\n"
+			if _, err := config.Parse(page, []byte(block), driverTable()); err != nil {
+				t.Errorf("%s: %s: %v", page, word, err)
+			}
+		}
+	}
+	if ports < 10 {
+		t.Errorf("only %d ports were found", ports)
+	}
+}

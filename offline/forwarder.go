@@ -86,6 +86,7 @@ type Forwarder struct {
 	live     []string          // fresh operations, each the first of its stream: they go ahead of the backlog
 	hurryAt  time.Time         // back-off from attempts before this moment is over
 	wideAt   time.Time         // when to look for operations that a clock jump put far into the future
+	ended    map[string]int    // attempts since the start, by class
 	doubts   int               // attempts in doubt since the last delivery
 	unsure   bool              // operations in doubt may be left to settle
 	unsureAt time.Time         // not before
@@ -147,7 +148,7 @@ func NewForwarder(c ForwarderConfig) (*Forwarder, error) {
 	f := &Forwarder{
 		cfg: c, log: c.Log, zero: zero.String(), wake: make(chan struct{}, 1), changed: make(chan struct{}),
 		pace:  newPacer(min(c.StartRate, c.MaxRate), c.MaxRate),
-		stops: map[OpType]*stop{}, flying: map[string]OpType{},
+		stops: map[OpType]*stop{}, flying: map[string]OpType{}, ended: map[string]int{},
 	}
 	if c.Giftcards != nil {
 		f.cards = &cards{

@@ -75,8 +75,7 @@ type Mover interface {
 // is shown for purchases only.
 type Exported struct {
 	Item
-	Reference string          `json:"reference,omitempty"`
-	Sale      json.RawMessage `json:"sale,omitempty"`
+	Sale json.RawMessage `json:"sale,omitempty" doc:"As posted"`
 }
 
 // Move is one queue that was packed up for another machine.
@@ -322,7 +321,7 @@ func (d *Desk) MoveIn(ctx context.Context, p MovePart, by journal.Actor) (MovedI
 		return MovedIn{}, err
 	}
 	d.f.mu.Lock()
-	d.f.unsure = true // some may be in doubt
+	d.f.unsure, d.f.unsureAt = true, time.Time{} // some may be in doubt
 	d.f.mu.Unlock()
 	d.f.refresh(context.WithoutCancel(ctx))
 	d.f.Wake()
@@ -345,7 +344,7 @@ func (d *Desk) Export(ctx context.Context, by journal.Actor, each func(Exported)
 			return err
 		}
 		for _, c := range list {
-			x := Exported{Item: c.Operation.Item(), Reference: c.Operation.Ref}
+			x := Exported{Item: c.Operation.Item()}
 			if c.Operation.Type == Purchase && c.Sale != nil {
 				x.Sale = c.Sale.Body
 			}
@@ -359,6 +358,9 @@ func (d *Desk) Export(ctx context.Context, by journal.Actor, each func(Exported)
 		}
 	}
 }
+
+// Attempts counts the attempts since the start by the word of their class.
+func (d *Desk) Attempts() map[string]int { return d.f.Attempts() }
 
 // Leaving says what would be left behind undelivered, and whether a person has a copy of all of it.
 func (d *Desk) Leaving(ctx context.Context) (Exposure, bool, error) {

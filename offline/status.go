@@ -151,6 +151,13 @@ type told struct {
 // tellEvery is how often counts that merely move are told of.
 const tellEvery = 5 * time.Second
 
+// Attempts counts the attempts since the start by the word of their class.
+func (f *Forwarder) Attempts() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.ended)
+}
+
 // publish tells listeners of a change: at once where the connection changed or something went to or from a person,
 // else every few seconds. It returns when to look again.
 func (f *Forwarder) publish(ctx context.Context) time.Duration {

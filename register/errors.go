@@ -23,14 +23,15 @@ import (
 // refusal is a decided answer to a request that is not carried out. It is what every handler and every gate returns;
 // problem turns it into RFC 9457.
 type refusal struct {
-	status  int
-	code    string
-	detail  string
-	hint    string
-	fields  []wire.FieldError
-	firstID string
-	header  http.Header
-	cause   error // goes to the log only
+	status   int
+	code     string
+	detail   string
+	hint     string
+	fields   []wire.FieldError
+	firstID  string
+	exposure *offline.Exposure
+	header   http.Header
+	cause    error // goes to the log only
 }
 
 func (r *refusal) Error() string {
@@ -86,6 +87,12 @@ var known = []struct {
 		hint: "Read GET /v1/queue/items again and decide by its state."}},
 	{offline.ErrStale, refusal{status: 409, code: "changed_meanwhile", detail: "The operation changed while you decided.",
 		hint: "Read it again and decide once more."}},
+	{offline.ErrNothing, refusal{status: 409, code: "nothing_to_move", detail: "Everything is delivered; there is nothing to move.",
+		hint: "GET /v1/queue shows the counts."}},
+	{offline.ErrMoveFile, refusal{status: 422, code: "not_a_moved_queue", detail: "This is not a queue that was exported with --move.",
+		hint: "Make one on the other machine: storeagent queue export --move --passphrase-file FILE."}},
+	{offline.ErrPassphrase, refusal{status: 422, code: "wrong_passphrase", detail: "The passphrase does not open this file, or the file was changed.",
+		hint: "Use the passphrase file of the export, and copy the file again from the other machine."}},
 	{printer.ErrNoPrinter, refusal{status: 404, code: "not_found", detail: "No printer has that name.",
 		hint: "GET /v1/devices lists the printers; they are configured as [[device]]."}},
 	{context.Canceled, refusal{status: 503, code: "stopped", detail: "The request ended before its answer was there.",
@@ -177,7 +184,7 @@ func explainTender(e *offline.TenderError) *refusal {
 func (r *refusal) problem(requestID string) *wire.Problem {
 	return &wire.Problem{
 		Type: "urn:storeagent:problem:" + r.code, Title: http.StatusText(r.status), Status: r.status, Detail: r.detail,
-		Code: r.code, Hint: r.hint, RequestID: requestID, Errors: r.fields, FirstID: r.firstID,
+		Code: r.code, Hint: r.hint, RequestID: requestID, Errors: r.fields, FirstID: r.firstID, Undelivered: r.exposure,
 	}
 }
 

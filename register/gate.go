@@ -204,11 +204,11 @@ func (s *Server) checkQuery(r *http.Request, c *call) *refusal {
 // readBody takes the whole body within its limits of size and time, and puts it where huma finds it.
 func readBody(w http.ResponseWriter, r *http.Request, rc *http.ResponseController, c *call) *refusal {
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // as above
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, c.route.limit()))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return refuse(http.StatusRequestEntityTooLarge, "body_too_large", "The body is over 1 MiB.", "Send less in one request.")
+		return refuse(http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("The body is over %d MiB.", c.route.limit()>>20), "Send less in one request.")
 	case err != nil:
 		no := refuse(http.StatusRequestTimeout, "body_incomplete", "The body did not arrive completely.", "Send the request again.")
 		no.cause = err

@@ -81,10 +81,38 @@ func (c snapshot) Collect(ch chan<- prometheus.Metric) {
 	for _, t := range c.s.cfg.Payments.Terminals() {
 		gauge(blocked, flag(t.Blocking != ""), t.Name)
 	}
-	gauge(desc("disk_free_bytes", "Room left for the database."), float64(c.s.cfg.Status().FreeBytes))
+	extra := c.s.cfg.Status()
+	gauge(desc("disk_free_bytes", "Room left for the database."), float64(extra.FreeBytes))
+	c.upkeep(gauge, ch, q, extra)
 	gauge(desc("agent_start_seconds", "When the agent started, Unix time."), float64(c.s.started.Unix()))
 	gauge(desc("agent_info", "1, with the version as label.", "version"), 1, c.s.cfg.Version)
 	ch <- prometheus.MustNewConstMetric(desc("events_committed_total", "Id of the newest event."), prometheus.CounterValue, float64(c.s.cfg.Events.Last()))
+}
+
+// upkeep tells how much is owed to the cloud, how old it is, and how safely it is kept.
+func (c snapshot) upkeep(gauge func(*prometheus.Desc, float64, ...string), ch chan<- prometheus.Metric, q offline.QueueStatus, extra Extra) {
+	gauge(desc("queue_undelivered_operations", "Operations that the cloud has not got, parked ones included."), float64(q.Exposure.Count))
+	// Prometheus knows floats only. Nothing is computed with this one.
+	if amount, err := strconv.ParseFloat(q.Exposure.Amount, 64); err == nil {
+		gauge(desc("queue_undelivered_amount", "Sum of their amounts in the store's currency."), amount)
+	}
+	gauge(desc("queue_moved_operations", "Operations that another machine took over."), float64(q.Moved))
+	oldest := 0.0
+	if q.OldestQueuedAt != nil {
+		oldest = max(0, time.Since(*q.OldestQueuedAt).Seconds())
+	}
+	gauge(desc("queue_oldest_queued_seconds", "Age of the oldest queued operation, 0 for none."), oldest)
+	attempts := desc("queue_attempts_total", "Attempts since the start, by how they ended.", "class")
+	for class, n := range c.s.cfg.Upkeep.Attempts() {
+		ch <- prometheus.MustNewConstMetric(attempts, prometheus.CounterValue, float64(n), class)
+	}
+	if at := extra.Backup.At; at != nil {
+		gauge(desc("backup_age_seconds", "Age of the newest backup."), max(0, time.Since(*at).Seconds()))
+	}
+	gauge(desc("backup_failed", "1 while the last backup failed."), flag(extra.Backup.Problem != ""))
+	if ms := extra.ClockSkewMS; ms != nil {
+		gauge(desc("clock_skew_seconds", "Our clock minus the cloud's."), float64(*ms)/1000)
+	}
 }
 
 func flag(b bool) float64 {

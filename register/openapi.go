@@ -120,7 +120,7 @@ func operation(r *route, problem *huma.Schema) huma.Operation {
 	op := huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{r.section}, DefaultStatus: r.status,
 		// The gate has read the body within its own limits; huma's would cut long polls off.
-		MaxBodyBytes: maxBody + 1, BodyReadTimeout: -1,
+		MaxBodyBytes: r.limit() + 1, BodyReadTimeout: -1,
 		Responses: map[string]*huma.Response{},
 	}
 	problems := append([]int{}, r.problems...)
@@ -182,6 +182,7 @@ func (s *Server) complete(r *route, op *huma.Operation) {
 	r.names = knownNames(r.schema, s.api.OpenAPI().Components.Schemas)
 	media := map[string]string{
 		"streamEvents": "text/event-stream", "getMetrics": "text/plain", "previewReceipt": "text/plain", "getConsole": "text/html",
+		"exportQueue": "application/x-ndjson", "getMove": "application/octet-stream",
 	}[r.id]
 	if media != "" {
 		op.Responses[strconv.Itoa(r.status)].Content = map[string]*huma.MediaType{media: {Schema: &huma.Schema{Type: "string"}}}

@@ -28,8 +28,9 @@ type route struct {
 	roles        []journal.Role // nil: free of a token
 	key          bool           // an idempotency key is required
 	body         bodyRule
-	judged       bool // the body's fields are judged by the floor below, which knows more than a schema
-	status       int  // of the usual answer
+	bodyLimit    int64 // largest body in bytes; 0 is the contract's mebibyte
+	judged       bool  // the body's fields are judged by the floor below, which knows more than a schema
+	status       int   // of the usual answer
 	problems     []int
 	add          func(s *Server, api huma.API, op huma.Operation)
 
@@ -47,6 +48,9 @@ var (
 	technician = []journal.Role{journal.RoleTechnician}
 	watching   = []journal.Role{journal.RoleObserver, journal.RoleTechnician}
 )
+
+// limit is the largest body that the route takes, in bytes.
+func (r *route) limit() int64 { return max(maxBody, r.bodyLimit) }
 
 // handle joins a handler to its route. The handler's error becomes a problem.
 func handle[I, O any](f func(*Server, context.Context, *I) (*O, error)) func(*Server, huma.API, huma.Operation) {
@@ -74,7 +78,7 @@ func ok[T any](body T) *answer[T] { return &answer[T]{Status: http.StatusOK, Bod
 
 // table lists every route.
 func table() []*route {
-	return slices.Concat(saleRoutes(), queueRoutes(), paymentRoutes(), deviceRoutes(), eventRoutes(), technicianRoutes(), statusRoutes())
+	return slices.Concat(saleRoutes(), queueRoutes(), upkeepRoutes(), paymentRoutes(), deviceRoutes(), eventRoutes(), technicianRoutes(), statusRoutes())
 }
 
 func saleRoutes() []*route {
@@ -168,8 +172,8 @@ func technicianRoutes() []*route {
 			roles: technician, status: 200, problems: []int{503}, add: handle((*Server).postSignIn)},
 		{method: "GET", path: "/v1/sign-in", id: "getSignIn", section: "sign-in", summary: "How the sign-in stands",
 			roles: technician, status: 200, add: handle((*Server).getSignIn)},
-		{method: "DELETE", path: "/v1/sign-in", id: "signOut", section: "sign-in", summary: "Revoke the sign-in and forget it",
-			roles: technician, status: 204, problems: []int{503}, add: handle((*Server).deleteSignIn)},
+		{method: "DELETE", path: "/v1/sign-in", id: "signOut", section: "sign-in", summary: "Revoke the sign-in and forget it; refused while something is undelivered, unless forced after an export",
+			roles: technician, status: 204, problems: []int{409, 503}, add: handle((*Server).deleteSignIn)},
 		{method: "POST", path: "/v1/pairings", id: "pair", section: "pairings", summary: "Let a caller in: make a token, shown once",
 			roles: technician, body: bodyNeeded, status: 201, problems: []int{503}, add: handle((*Server).postPairing)},
 		{method: "GET", path: "/v1/pairings", id: "listPairings", section: "pairings", summary: "List who was let in",

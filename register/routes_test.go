@@ -22,6 +22,8 @@ var matrix = map[string]string{
 	"POST /v1/sales": "rt", "GET /v1/sales": "rt", "GET /v1/sales/{id}": "rt",
 	"GET /v1/queue": "rto", "GET /v1/queue/items": "rto", "POST /v1/queue/items/{id}/resend": "t", "POST /v1/queue/items/{id}/settle": "t",
 	"POST /v1/queue/items/{id}/discard": "t", "POST /v1/queue/pause": "t", "POST /v1/queue/resume": "t", "POST /v1/queue/drain": "t",
+	"GET /v1/queue/export": "t", "POST /v1/queue/move": "t", "GET /v1/queue/moves/{id}": "t", "POST /v1/queue/import": "t",
+	"POST /v1/queue/findings/ack": "t", "POST /v1/schema/check": "t",
 	"POST /v1/payments": "rt", "GET /v1/payments": "rt", "GET /v1/payments/{id}": "rt", "POST /v1/payments/{id}/cancel": "rt",
 	"POST /v1/payments/{id}/void": "rt", "POST /v1/payments/{id}/capture": "rt", "POST /v1/payments/{id}/tip": "rt", "POST /v1/payments/{id}/resolve": "t",
 	"GET /v1/terminals": "rt", "POST /v1/terminals/{name}/status": "rt",

@@ -53,6 +53,9 @@ type Config struct {
 	Printing Printing
 	Devices  Devices
 	SignIn   offline.SignIn
+	Upkeep   Upkeep
+	Findings Findings
+	Schema   Schema
 
 	// Status gives what only cmd knows, from memory.
 	Status func() Extra
@@ -65,6 +68,7 @@ type Config struct {
 // those of devices, terminals and sign-in are found here.
 type Extra struct {
 	FreeBytes   int64
+	Backup      wire.Backup
 	ClockSkewMS *int64 // nil until the cloud was asked
 	Problems    []wire.StatusProblem
 }

@@ -26,7 +26,7 @@ func (s *Server) status(ctx context.Context) wire.Status {
 	st := wire.Status{
 		Version: s.cfg.Version, StartedAt: s.started, Store: s.cfg.StoreCode, Register: s.cfg.Register,
 		Connection: queue.Connection, Queue: queue, Devices: list, SignIn: s.cfg.SignIn.Status(),
-		Disk: wire.Disk{FreeBytes: extra.FreeBytes}, ClockSkewMS: extra.ClockSkewMS,
+		Disk: wire.Disk{FreeBytes: extra.FreeBytes, Backup: extra.Backup}, ClockSkewMS: extra.ClockSkewMS,
 	}
 	notReady := s.cfg.Ready(ctx)
 	st.Can = wire.Can{

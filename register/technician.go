@@ -37,7 +37,12 @@ func (s *Server) getSignIn(context.Context, *nothing) (*answer[offline.SignInSta
 	return ok(s.cfg.SignIn.Status()), nil
 }
 
-func (s *Server) deleteSignIn(ctx context.Context, _ *nothing) (*nothing, error) {
+func (s *Server) deleteSignIn(ctx context.Context, in *struct {
+	Force bool `query:"force" doc:"Sign out although something is undelivered; wants an export of it before"`
+}) (*nothing, error) {
+	if err := s.mayLeave(durable(ctx), in.Force); err != nil {
+		return nil, err
+	}
 	if err := s.cfg.SignIn.Forget(durable(ctx)); err != nil {
 		return nil, err
 	}

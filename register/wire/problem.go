@@ -1,6 +1,10 @@
 package wire
 
-import "strconv"
+import (
+	"strconv"
+
+	"storeagent/offline"
+)
 
 // FieldError is one thing wrong with a request. Location is a path into the body like "lineItems[2].quantity", or
 // "query.limit". It never holds the value that was sent.
@@ -20,6 +24,8 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	RequestID string       `json:"requestId" doc:"Finds this request in the agent's log"`
 	Errors    []FieldError `json:"errors,omitempty"`
 	FirstID   string       `json:"firstId,omitempty" doc:"With duplicate_transaction: the sale accepted first"`
+
+	Undelivered *offline.Exposure `json:"undelivered,omitempty" doc:"With undelivered: how much is still to be delivered"`
 }
 
 // Error gives code, detail and hint in one line.

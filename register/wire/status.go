@@ -45,7 +45,15 @@ type Can struct {
 
 // Disk is the room left for the database.
 type Disk struct {
-	FreeBytes int64 `json:"freeBytes"`
+	FreeBytes int64  `json:"freeBytes"`
+	Backup    Backup `json:"backup"`
+}
+
+// Backup is the newest copy of the database.
+type Backup struct {
+	At      *time.Time `json:"at" doc:"Null where there is none yet"`
+	Bytes   int64      `json:"bytes"`
+	Problem string     `json:"problem,omitempty" doc:"Why the last try failed"`
 }
 
 // Status is GET /v1/status.

@@ -45,7 +45,7 @@ func (r *rig) harness() terminaltest.Harness {
 	return r.Join(terminaltest.Harness{
 		Terminal: r.driver(), Restart: r.driver, Currency: "USD", Steps: terminalsim.PAXSteps(), Asked: r.sim.Asked,
 		AskSteps: []string{terminalsim.StepLastReceived, terminalsim.StepLastSent}, Silent: true,
-		Next: func(b terminaltest.Behaviour) { r.script(words[b]) },
+		Next: func(b terminaltest.Behaviour) { r.script(terminaltest.Words(b)) },
 		Charges: func() []terminaltest.Charge {
 			var out []terminaltest.Charge
 			for _, c := range r.sim.Charges() {
@@ -54,14 +54,6 @@ func (r *rig) harness() terminaltest.Harness {
 			return out
 		},
 	})
-}
-
-// words are the suite's behaviours in the simulator's words.
-var words = map[terminaltest.Behaviour]string{
-	terminaltest.Approve: "approve slow=2", terminaltest.Decline: "decline=05", terminaltest.CancelCard: "cancel",
-	terminaltest.WrongPIN: "wrongpin", terminaltest.Wait: "wait", terminaltest.Race: "race",
-	terminaltest.Late: "late=400", terminaltest.Unreadable: "nonsense", terminaltest.Leaky: "fullpan",
-	terminaltest.Twice: "duplicate", terminaltest.NoisyLine: "badcrc noise\nstall", terminaltest.AckIsLost: "lostack",
 }
 
 func TestSuite(t *testing.T) {

@@ -244,3 +244,12 @@ func Ready(t testing.TB, term payments.Terminal) {
 	}
 	t.Fatalf("terminal does not become ready: %+v", term.Info())
 }
+
+// Words gives a behaviour in the script words that the simulated terminals share.
+func Words(b Behaviour) string {
+	return map[Behaviour]string{
+		Approve: "approve slow=2", Decline: "decline=05", CancelCard: "cancel", WrongPIN: "wrongpin", Wait: "wait",
+		Race: "race", Late: "late=400", Unreadable: "nonsense", Leaky: "fullpan", Twice: "duplicate",
+		NoisyLine: "badcrc noise\nstall", AckIsLost: "lostack",
+	}[b]
+}

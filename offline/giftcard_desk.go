@@ -422,7 +422,7 @@ func captureOf(g Giftcard, amount, saleID string, now time.Time) (CardCapture, O
 	if err != nil {
 		return CardCapture{}, Operation{}, fmt.Errorf("make operation id: %w", err)
 	}
-	p := CardPayload{TransactionID: g.ID, TransType: string(g.TransType), Amount: signedAmount(g.TransType, amount)}
+	p := CardPayload{TransactionID: g.ID, TransType: string(g.TransType), Amount: signedAmount(g.TransType, amount), Partial: amount != g.Amount}
 	payload, err := json.Marshal(p)
 	if err != nil {
 		return CardCapture{}, Operation{}, err

@@ -35,6 +35,7 @@ type CardPayload struct {
 	RefNo         string `json:"refNo,omitempty"`
 	Authorize     bool   `json:"authorize,omitempty"`
 	CloudID       string `json:"cloudId,omitempty"` // with a capture: of what it captures
+	Partial       bool   `json:"partial,omitempty"` // with a capture: less than was authorized
 }
 
 // cards is the forwarder's part of gift cards.

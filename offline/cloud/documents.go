@@ -24,20 +24,27 @@ var builtIn embed.FS
 type spec struct {
 	field  string   // the mutation, and the name of its document
 	arg    string   // its one argument
+	anyArg bool     // whatever it is called
 	enums  []string // members of the argument that are enum values, which literals write bare
 	fields []string // members of the argument that the agent may send
 	lines  string   // the member that is a list of objects, "" for none
 	line   []string // members of those
 }
 
-// specOf returns the operation of that type. Capturing a gift card transaction has no documented shape.
+// specs are all mutations the agent sends.
+func specs() []spec {
+	return []spec{purchaseAdd(), giftcardTransAdd(), giftcardTransCapture(), giftcardAdd()}
+}
+
+// specOf returns the operation of that type.
 func specOf(t offline.OpType) (spec, bool) {
 	switch t {
 	case offline.Purchase:
 		return purchaseAdd(), true
 	case offline.GiftcardTrans:
-		return spec{field: "giftcardTransAdd", arg: "trans", enums: []string{"codeType", "transType"},
-			fields: []string{"codeType", "code", "pin", "transType", "amount", "sourceId", "refNo"}}, true
+		return giftcardTransAdd(), true
+	case offline.GiftcardCapture:
+		return giftcardTransCapture(), true
 	}
 	return spec{}, false
 }
@@ -124,8 +131,7 @@ func parseDocument(name, text string) (document, error) {
 		return document{}, fmt.Errorf("%s.graphql: it must begin with query or mutation and a name", name)
 	}
 	d := document{text: text, name: text[m[2]:m[3]], nameEnd: m[3], declares: m[4] >= 0}
-	for _, s := range []offline.OpType{offline.Purchase, offline.GiftcardTrans} {
-		sp, _ := specOf(s)
+	for _, sp := range specs() {
 		if sp.field != name {
 			continue
 		}

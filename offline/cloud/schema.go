@@ -12,8 +12,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"storeagent/offline"
 )
 
 const (
@@ -37,6 +35,9 @@ type Operation struct {
 	Fields   []Field `json:"fields"`   // of the argument
 	Lines    []Field `json:"lines"`    // of the objects in its list, where it has one
 	HasID    bool    `json:"hasId"`    // its result has an id
+
+	Args   []Field  `json:"args,omitempty"`   // all of them, where the argument's name is not documented
+	Result []string `json:"result,omitempty"` // fields of its result
 }
 
 // Field is one member of an input type.
@@ -97,6 +98,28 @@ func (s *schemaStore) typeOf(sp spec) string {
 		return ""
 	}
 	return op.Type
+}
+
+// operation gives what is known of a mutation, false where nothing is, or it failed since.
+func (s *schemaStore) operation(field string) (Operation, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.schema == nil || s.doubted[field] {
+		return Operation{}, false
+	}
+	op, ok := s.schema.Operations[field]
+	return op, ok
+}
+
+// lacks tells whether the tenant is known to have no such mutation.
+func (s *schemaStore) lacks(field string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.schema == nil {
+		return false
+	}
+	_, ok := s.schema.Operations[field]
+	return !ok
 }
 
 // typeName is what may get into a document: whatever a server or a file says, it cannot end the head early.
@@ -318,26 +341,35 @@ func (c *Client) introspect(ctx context.Context) (*Schema, error) {
 	if root.Schema.MutationType == nil {
 		return schema, nil
 	}
-	for _, t := range []offline.OpType{offline.Purchase, offline.GiftcardTrans} {
-		sp, _ := specOf(t)
+	for _, sp := range specs() {
 		for _, f := range root.Schema.MutationType.Fields {
 			if f.Name != sp.field {
 				continue
 			}
 			var op Operation
 			for _, a := range f.Args {
-				if a.Name == sp.arg {
-					op.Argument, op.Type = a.Name, a.Type.String()
-					if err := c.describe(ctx, sp, a.Type.base(), &op); err != nil {
-						return nil, err
-					}
+				if sp.anyArg {
+					op.Args = append(op.Args, Field{Name: a.Name, Type: a.Type.String(), Required: a.Type != nil && a.Type.Kind == "NON_NULL"})
+				}
+				if a.Name != sp.arg && !(sp.anyArg && len(f.Args) == 1) {
+					continue
+				}
+				described := Operation{Argument: a.Name, Type: a.Type.String()}
+				if err := c.describe(ctx, sp, a.Type.base(), &described); err != nil {
+					return nil, err
+				}
+				if len(described.Fields) > 0 || !sp.anyArg { // otherwise the arguments are the members themselves
+					op.Argument, op.Type, op.Fields, op.Lines = described.Argument, described.Type, described.Fields, described.Lines
 				}
 			}
 			result, err := c.typeNamed(ctx, f.Type.base())
 			if err != nil {
 				return nil, err
 			}
-			op.HasID = slices.ContainsFunc(result.Fields, func(f struct{ Name string }) bool { return f.Name == "id" })
+			for _, field := range result.Fields {
+				op.Result = append(op.Result, field.Name)
+			}
+			op.HasID = slices.Contains(op.Result, "id")
 			schema.Operations[sp.field] = op
 		}
 	}

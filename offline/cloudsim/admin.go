@@ -27,7 +27,8 @@ func (s *Sim) serveAdmin(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusOK, struct {
 			Purchases  []Purchase     `json:"purchases"`
 			Executions map[string]int `json:"executions"`
-		}{s.Ledger(), s.Executions()})
+			Cards      []CardTrans    `json:"cards"`
+		}{s.Ledger(), s.Executions(), s.CardLedger()})
 	default:
 		http.NotFound(w, r)
 	}

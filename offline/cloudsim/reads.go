@@ -1,10 +1,5 @@
 package cloudsim
 
-import (
-	"strconv"
-	"strings"
-)
-
 // Goods is one item of the simulated inventory.
 type Goods struct {
 	SKU        string
@@ -12,6 +7,7 @@ type Goods struct {
 	LongName   *string
 	SaleUom    *string
 	StockUom   *string
+	Barcode    *string // shown where Options.Barcodes is set
 	Warehouses []Shelf
 }
 
@@ -85,12 +81,12 @@ func (m *Moment) UnmarshalGraphQL(input any) error {
 }
 
 func stock() []Goods {
-	item := func(sku, name, price string) Goods {
+	item := func(sku, name, price, barcode string) Goods {
 		p, q, uom := Number(price), Number("40"), "EA"
-		return Goods{SKU: sku, Name: &name, LongName: &name, SaleUom: &uom, StockUom: &uom,
+		return Goods{SKU: sku, Name: &name, LongName: &name, SaleUom: &uom, StockUom: &uom, Barcode: &barcode,
 			Warehouses: []Shelf{{WarehouseCode: "DALLAS", SKU: sku, BasePrice: &p, QuantityAvailable: &q}}}
 	}
-	return []Goods{item("GUM001", "Gum small pack", "1.99"), item("LAYS002", "Lays Chips 13 oz", "3.98")}
+	return []Goods{item("GUM001", "Gum small pack", "1.99", "036000291452"), item("LAYS002", "Lays Chips 13 oz", "3.98", "028400064057")}
 }
 
 func people() []Person {
@@ -133,49 +129,6 @@ func (r reads) Environment() (*place, error) {
 	return &place{&name, &version}, nil
 }
 
-type goodsPage struct {
-	HasMoreResults bool
-	Until          *string
-	Results        []Goods
-}
-
-// Item lists the inventory. The since and until marks are opaque to callers; here they count items already seen.
-func (r reads) Item(args struct {
-	First, Skip          *int32
-	WarehouseCode, Since *string
-}) (*goodsPage, error) {
-	if err := r.sim.need(ViewInventory); err != nil {
-		return nil, err
-	}
-	var list []Goods
-	for _, g := range r.sim.opts.Goods {
-		if args.WarehouseCode != nil {
-			g.Warehouses = shelvesOf(g, *args.WarehouseCode)
-		}
-		list = append(list, g)
-	}
-	var until *string
-	if args.Since != nil {
-		if seen, err := strconv.Atoi(strings.TrimPrefix(*args.Since, "seen-")); err == nil && seen <= len(list) && seen >= 0 {
-			list = list[seen:]
-		}
-		mark := "seen-" + strconv.Itoa(len(r.sim.opts.Goods))
-		until = &mark
-	}
-	list, more := page(list, args.First, args.Skip)
-	return &goodsPage{HasMoreResults: more, Until: until, Results: list}, nil
-}
-
-func shelvesOf(g Goods, warehouse string) []Shelf {
-	list := []Shelf{}
-	for _, s := range g.Warehouses {
-		if s.WarehouseCode == warehouse {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
 // page cuts a list by the platform's rule: 100 rows without a limit, 1000 at most, silently.
 func page[T any](list []T, first, skip *int32) ([]T, bool) {
 	from, n := 0, 100
@@ -189,29 +142,6 @@ func page[T any](list []T, first, skip *int32) ([]T, bool) {
 	return append([]T{}, list[from:to]...), to < len(list)
 }
 
-type peoplePage struct {
-	HasMoreResults, LimitedByPermission bool
-	Results                             []Person
-}
-
-// Customer finds people. Without the permission it finds nobody and says that this is why.
-func (r reads) Customer(args struct {
-	First, Skip  *int32
-	ID, MemberID *string
-}) *peoplePage {
-	if !r.sim.granted(ViewCustomers) {
-		return &peoplePage{LimitedByPermission: true, Results: []Person{}}
-	}
-	var list []Person
-	for _, p := range r.sim.opts.People {
-		if (args.ID == nil || *args.ID == p.ID) && (args.MemberID == nil || p.MemberID != nil && *args.MemberID == *p.MemberID) {
-			list = append(list, p)
-		}
-	}
-	list, more := page(list, args.First, args.Skip)
-	return &peoplePage{HasMoreResults: more, Results: list}
-}
-
 type cardPage struct {
 	LimitedByPermission bool
 	Results             []Card
@@ -222,13 +152,19 @@ func (r reads) Giftcard(args struct{ Code, CodeType *string }) *cardPage {
 	if !r.sim.granted(FindGiftCardByCode) || args.Code == nil {
 		return &cardPage{LimitedByPermission: true, Results: []Card{}}
 	}
+	codeType := ""
+	if args.CodeType != nil {
+		codeType = *args.CodeType
+	}
+	r.sim.mu.Lock()
+	defer r.sim.mu.Unlock()
+	r.sim.lapse()
 	found := []Card{}
 	for _, c := range r.sim.opts.Cards {
-		for _, code := range c.Codes {
-			if code.Code != nil && *code.Code == *args.Code && (args.CodeType == nil || *args.CodeType == code.CodeType) {
-				found = append(found, c)
-				break
-			}
+		if c.has(*args.Code, codeType) {
+			balance := Number(money(r.sim.vault.balance[c.ID]))
+			c.Balance = &balance
+			found = append(found, c)
 		}
 	}
 	return &cardPage{Results: found}

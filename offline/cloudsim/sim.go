@@ -45,6 +45,9 @@ const (
 	FindGiftCardByCode      Permission = "FindGiftCardByCode"
 	ExecuteGraphQLMutations Permission = "ExecuteGraphQLMutations"
 	ViewEnvironment         Permission = "ViewEnvironment"
+	ViewSales               Permission = "ViewSales"
+	ViewLocations           Permission = "ViewLocations"
+	ViewProducts            Permission = "ViewProducts"
 )
 
 // Tokens tells whose access token this is and whether it is good now. *SignIn is one.
@@ -64,6 +67,18 @@ type Options struct {
 	Goods  []Goods
 	People []Person
 	Cards  []Card
+	// Barcodes gives items a field of that name, which no public page shows.
+	Barcodes bool
+	// PageRows is how many rows a page has at most, silently, however many are asked for. 0 means 1000.
+	PageRows int
+	// PINs are those of the cards, by card id; a card without one needs none.
+	PINs map[string]string
+	// DelayPeriod is after which an authorization that nobody captured lapses. 0 means never.
+	DelayPeriod time.Duration
+	// OddNames gives other names to what the vendor does not document of the gift card mutations.
+	OddNames bool
+	// NoGiftcards leaves the gift card mutations out of the schema.
+	NoGiftcards bool
 	// ErrorsWithStatus200 answers GraphQL errors with HTTP 200 instead of 400.
 	ErrorsWithStatus200 bool
 	// NoIntrospection switches introspection off.
@@ -78,7 +93,9 @@ type Sim struct {
 	schema *graphql.Schema
 
 	mu       sync.Mutex
+	books    books
 	ledger   []Purchase
+	vault    vault
 	denied   map[Permission]bool
 	faults   Faults
 	requests int
@@ -111,8 +128,12 @@ func New(o Options) (*Sim, error) {
 	if o.Cards == nil {
 		o.Cards = cards()
 	}
-	s := &Sim{opts: o, denied: map[Permission]bool{}}
-	schema, err := graphql.ParseSchema(schemaText, &root{s}, graphql.UseFieldResolvers(), graphql.MaxDepth(20),
+	if o.PageRows <= 0 {
+		o.PageRows = 1000
+	}
+	s := &Sim{opts: o, denied: map[Permission]bool{}, vault: newVault(o.Cards, o.PINs)}
+	s.stockUp()
+	schema, err := graphql.ParseSchema(withBarcodes(o.schema(), o.Barcodes), &root{s}, graphql.UseFieldResolvers(), graphql.MaxDepth(20),
 		graphql.RestrictIntrospection(func(context.Context) bool { return !o.NoIntrospection }))
 	if err != nil {
 		return nil, fmt.Errorf("read schema: %w", err)

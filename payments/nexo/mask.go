@@ -38,7 +38,7 @@ func lastFour(s string) string {
 }
 
 // halfMasked is a card number with its middle hidden, as terminals write it: 541333 **** 0010.
-var halfMasked = regexp.MustCompile(`[0-9]{4,8}[ -]?[*xX.#•]{2,}[ -]?([0-9]{4})\b`)
+var halfMasked = regexp.MustCompile(`[0-9]{4}[ -]?[0-9]{2,4}[ -]?(?:[*xX#•]|\.\.)[*xX#•. -]*([0-9]{4})\b`)
 
 // mask hides all but the last four digits of card numbers, whole or with a hidden middle, and leaves out control
 // characters.
@@ -49,7 +49,9 @@ func mask(s string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, "?"))
-	s = halfMasked.ReplaceAllString(s, "**** $1")
+	for halfMasked.MatchString(s) { // each round has fewer digits
+		s = halfMasked.ReplaceAllString(s, "**** $1")
+	}
 	for {
 		start, end, ok := carddata.FindCard(s)
 		if !ok {

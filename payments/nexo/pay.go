@@ -294,7 +294,11 @@ func readAmount(a amountsResp, asked money.Amount, partial bool) (money.Amount, 
 		}
 		return asked, nil
 	}
-	return readNumber(a.AuthorizedAmount, asked.Currency())
+	got, err := readNumber(a.AuthorizedAmount, asked.Currency())
+	if err == nil && got.Sign() <= 0 {
+		err = fmt.Errorf("terminal approved %s", got)
+	}
+	return got, err
 }
 
 // readNumber reads a JSON number as an exact amount; zeros behind the currency's decimals do not count.

@@ -56,7 +56,7 @@ func slipLine(text string) (line string, ok bool) {
 	if err != nil || !v.Has("name") && !v.Has("value") && !v.Has("key") {
 		return mask(strings.TrimRight(text, " ")), true // plain text
 	}
-	key, name, value := strings.ToLower(v.Get("key")), v.Get("name"), v.Get("value")
+	key, name, value := strings.ToLower(v.Get("key")), mask(v.Get("name")), mask(v.Get("value"))
 	if hiddenKeys[key] || strings.Contains(strings.ToLower(name), "expir") {
 		return "", false
 	}
@@ -69,11 +69,11 @@ func slipLine(text string) (line string, ok bool) {
 	gap := slipWidth - utf8.RuneCountInString(name) - utf8.RuneCountInString(value)
 	switch {
 	case value == "":
-		return mask(name), true
+		return name, true
 	case name == "":
-		return mask(value), true
+		return value, true
 	case gap < 1:
 		gap = 1
 	}
-	return mask(name + strings.Repeat(" ", gap) + value), true
+	return mask(name + strings.Repeat(" ", gap) + value), true // again: the halves could make a whole
 }

@@ -43,10 +43,10 @@ func (n *Nexo) tell(raw json.RawMessage, h nexoHeader) (map[string]any, error) {
 	n.mu.Lock()
 	s := n.find(raw, h)
 	body := map[string]any{}
-	switch {
-	case s == nil:
+	switch s {
+	case nil:
 		body["Response"] = nexoFailure("NotFound", "")
-	case s == n.running:
+	case n.running:
 		body["Response"] = nexoFailure("InProgress", "")
 	default:
 		repeated := s.h

@@ -195,6 +195,10 @@ func (n *Nexo) run(s *nexoSale) {
 
 func (n *Nexo) transact(s *nexoSale) map[string]any {
 	if s.h.MessageCategory == "Reversal" {
+		n.step(s, StepCard) // no card is needed, but it takes its time here too
+		if s.b.Result != 0 {
+			return map[string]any{"Response": nexoFailure("Refusal", "refused by the bank")}
+		}
 		answer := n.reverse(s)
 		n.step(s, StepHost)
 		return answer

@@ -57,6 +57,7 @@ type Harness struct {
 	Currency     string
 	Next         func(b Behaviour)           // all payments from now on
 	Steps        []string                    // steps of a payment, in order
+	FollowSteps  []string                    // steps that a void, capture or tip passes; nil for Steps
 	AskSteps     []string                    // steps of a recovery, in order
 	CutAt        func(step string)           // cuts the line once, when the terminal gets there
 	At           func(step string, f func()) // calls f once, when the terminal gets there
@@ -86,6 +87,9 @@ func Suite(t *testing.T, open func(t *testing.T) Harness) {
 		t.Run(c.name, func(t *testing.T) { inBubble(t, open, c.run) })
 	}
 	h := open(t)
+	followSuite(func(name string, f func(*bench)) {
+		t.Run(name, func(t *testing.T) { inBubble(t, open, f) })
+	}, h.Steps, h.FollowSteps)
 	for _, step := range h.AskSteps {
 		t.Run("line cut in recovery at "+step, func(t *testing.T) {
 			inBubble(t, open, func(b *bench) { cutRecovery(b, step) })
@@ -156,9 +160,10 @@ type attempt struct {
 	order    []string
 	prompts  []payments.Prompt
 	onPrompt func()
-	fail     string // the event that the disk refuses: sending, outcome or receipt
-	standing int    // charges that stood before
-	ackedAt  int    // acknowledged results when the outcome was committed
+	fail     string      // the event that the disk refuses: sending, outcome or receipt
+	standing int         // charges that stood before
+	changed  func() bool // of a follow-up: whether the ledger shows it
+	ackedAt  int         // acknowledged results when the outcome was committed
 }
 
 var errDisk = errors.New("disk refuses")
@@ -243,6 +248,9 @@ func (a *attempt) do() error {
 
 // moved is true where this payment's money stands in the ledger.
 func (a *attempt) moved() bool {
+	if a.changed != nil {
+		return a.changed()
+	}
 	switch n := a.b.standing() - a.standing; n {
 	case 0, 1:
 		return n == 1

@@ -78,7 +78,7 @@ func ok[T any](body T) *answer[T] { return &answer[T]{Status: http.StatusOK, Bod
 
 // table lists every route.
 func table() []*route {
-	return slices.Concat(saleRoutes(), queueRoutes(), upkeepRoutes(), paymentRoutes(), deviceRoutes(), eventRoutes(), technicianRoutes(), statusRoutes())
+	return slices.Concat(saleRoutes(), queueRoutes(), upkeepRoutes(), paymentRoutes(), deviceRoutes(), counterRoutes(), eventRoutes(), technicianRoutes(), statusRoutes())
 }
 
 func saleRoutes() []*route {

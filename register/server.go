@@ -52,6 +52,7 @@ type Config struct {
 	Payments Payments
 	Printing Printing
 	Devices  Devices
+	Counter  Counter
 	SignIn   offline.SignIn
 	Upkeep   Upkeep
 	Findings Findings

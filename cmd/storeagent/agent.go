@@ -36,6 +36,7 @@ type agent struct {
 	store *sqlite.Store
 
 	devices   *devices.Set
+	counter   *counter
 	payments  *payments.Desk
 	spooler   *printer.Spooler
 	signIn    *signin.SignIn
@@ -100,6 +101,7 @@ func (a *agent) joinDevices(getenv func(string) string) error {
 	}
 	a.relay = r
 	a.devices = devices.NewSet(devs...)
+	a.counter = newCounter(devs)
 	a.payments = payments.NewDesk(payments.DeskConfig{Journal: a.store.Payments(), Terminals: terminals, Log: a.log})
 	a.spooler = printer.NewSpooler(printer.SpoolerConfig{Jobs: a.store.PrintJobs(), Printers: printers, Log: a.log})
 	return nil
@@ -177,7 +179,7 @@ func (a *agent) joinServer() error {
 		StoreCode: s.Code, Register: s.Register, Currency: s.Currency,
 		StoreName: s.Name, StoreAddress: s.Address, TaxID: s.TaxID, GiftcardPrefixes: a.cfg.Giftcard.Prefixes,
 		Keys: a.store.Keys(), Events: a.store.Events(), Pairings: a.store.Pairings(), Sales: a.desk, Queue: a.desk,
-		Payments: a.payments, Printing: a.spooler, Devices: a.devices, SignIn: a.signIn,
+		Payments: a.payments, Printing: a.spooler, Devices: a.devices, Counter: a.counter, SignIn: a.signIn,
 		Upkeep: a.desk, Findings: a.store, Schema: a.cloud,
 		Status: a.status, Ready: a.store.Writable, Log: a.log,
 	})

@@ -69,6 +69,18 @@ func drivers() []driver {
 			Name: "scanner", Category: devices.Scanner, Schemes: []string{port.SchemeSerial, port.SchemeTCP},
 			Options: func() any { return &scannerOptions{} },
 		}, buildScanner},
+		{config.Driver{
+			Name: "display", Category: devices.LineDisplay, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile},
+			Options: func() any { return &displayOptions{} },
+		}, buildDisplay},
+		{config.Driver{
+			Name: "nci", Category: devices.Scale, Schemes: []string{port.SchemeSerial, port.SchemeTCP},
+			Options: func() any { return &scaleOptions{} },
+		}, buildScale},
+		{config.Driver{
+			Name: "toledo", Category: devices.Scale, Schemes: []string{port.SchemeSerial, port.SchemeTCP},
+			Options: func() any { return &scaleOptions{} },
+		}, buildScale},
 	}
 }
 

@@ -23,6 +23,7 @@ type simulateCmd struct {
 	Terminal simTerminalCmd `cmd:"" help:"A card terminal."`
 	Printer  simPrinterCmd  `cmd:"" help:"A receipt printer; its paper is shown here."`
 	Scanner  simScannerCmd  `cmd:"" help:"A bar code scanner; type a code and press Enter."`
+	Scale    simScaleCmd    `cmd:"" help:"A counter scale."`
 	Cloud    simCloudCmd    `cmd:"" help:"The POS cloud with its sign-in server."`
 }
 

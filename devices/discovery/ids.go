@@ -16,7 +16,7 @@ const (
 	converterNote = "A USB-to-serial converter: it does not tell what is behind it. Name the driver of the device at the other end."
 	terminalNote  = "A payment terminal: ask the payment provider which protocol it speaks, and take that driver."
 	cloneNote     = "This id is used by many printers without a name of their own; most understand ESC/POS."
-	scaleNote     = "This build has no driver for scales."
+	scaleNote     = "A USB scale that is no serial port has no driver in this build; set it to serial, or use its serial socket."
 )
 
 // ids are the products and vendors of a counter. Names and numbers are those of usb.ids, except the printer clones,

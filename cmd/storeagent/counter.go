@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"storeagent/devices"
+	"storeagent/devices/devicesim"
+	"storeagent/devices/display"
+	"storeagent/devices/scale"
+	"storeagent/installer/config"
+	"storeagent/register"
+)
+
+// scaleOptions and displayOptions are shapes of [device.options].
+type scaleOptions struct {
+	Unit string `toml:"unit"` // toledo: what the scale weighs in, kg, g, lb or oz
+}
+
+type displayOptions struct {
+	Commands string `toml:"commands"` // escpos or cd5220
+}
+
+func buildScale(p parts, d config.Device) (devices.Device, error) {
+	return scale.New(scale.Config{
+		Name: d.Name, Protocol: scale.Protocol(d.Driver), Port: d.Port.String(), Open: p.open(d.Port),
+		Unit: d.Decoded.(*scaleOptions).Unit, Log: p.log, OnChange: p.onChange,
+	})
+}
+
+func buildDisplay(p parts, d config.Device) (devices.Device, error) {
+	return display.New(display.Config{
+		Name: d.Name, Port: d.Port.String(), Open: p.open(d.Port), Commands: display.Commands(d.Decoded.(*displayOptions).Commands),
+		Log: p.log, OnChange: p.onChange,
+	})
+}
+
+// counter finds scales and displays by name; it is register.Counter.
+type counter struct {
+	scales   map[string]scale.Scale
+	displays map[string]*display.Display
+}
+
+var _ register.Counter = (*counter)(nil)
+
+func newCounter(devs []devices.Device) *counter {
+	c := &counter{scales: map[string]scale.Scale{}, displays: map[string]*display.Display{}}
+	for _, d := range devs {
+		switch d := d.(type) {
+		case scale.Scale:
+			c.scales[d.Info().Name] = d
+		case *display.Display:
+			c.displays[d.Info().Name] = d
+		}
+	}
+	return c
+}
+
+// Weigh implements register.Counter.
+func (c *counter) Weigh(ctx context.Context, name string) (scale.Reading, error) {
+	s, ok := c.scales[name]
+	if !ok {
+		return scale.Reading{}, fmt.Errorf("scale %q: %w", name, register.ErrNoDevice)
+	}
+	return s.Read(ctx)
+}
+
+// Show implements register.Counter.
+func (c *counter) Show(ctx context.Context, name string, lines []string) error {
+	d, ok := c.displays[name]
+	if !ok {
+		return fmt.Errorf("display %q: %w", name, register.ErrNoDevice)
+	}
+	return d.Show(ctx, lines)
+}
+
+type simScaleCmd struct {
+	simPort
+	Protocol string `help:"nci or toledo." default:"nci" enum:"nci,toledo"`
+	Weight   string `help:"What lies on it, as its display shows it." default:"01.250"`
+}
+
+// Run runs a simulated scale.
+func (c simScaleCmd) Run(e *env) error {
+	s := devicesim.NewScale(devicesim.ScaleOptions{Toledo: c.Protocol == string(scale.Toledo)})
+	s.Put(c.Weight)
+	return c.serve(e.ctx, func(a string) { e.printf("scale (%s) at %s with %s on it\n", c.Protocol, a, c.Weight) },
+		func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error { return s.Serve(ctx, rw) })
+}

@@ -203,14 +203,8 @@ func (a *agent) status() register.Extra {
 		ms := -skew.Milliseconds() // ours minus the cloud's
 		x.ClockSkewMS = &ms
 	}
-	for _, f := range a.store.Findings() {
+	for _, f := range a.store.Findings() { // a full disk among them
 		x.Problems = append(x.Problems, wire.StatusProblem{Code: f.Code, Severity: string(f.Severity), Message: f.Message, Hint: f.Hint})
-	}
-	if disk.Full {
-		x.Problems = append(x.Problems, wire.StatusProblem{
-			Code: "storage_full", Severity: "error", Message: "the disk takes no new sales: " + disk.Problem,
-			Hint: "free space on the disk that holds " + a.cfg.Data.Dir,
-		})
 	}
 	for _, p := range a.desk.Problems() {
 		x.Problems = append(x.Problems, wire.StatusProblem{Code: p.Code, Severity: p.Severity, Message: p.Message, Hint: p.Hint})

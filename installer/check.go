@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"storeagent/devices"
+	"storeagent/devices/discovery"
 	"storeagent/installer/config"
 	"storeagent/offline/signin"
 	"storeagent/register/wire"
@@ -32,6 +33,8 @@ type Options struct {
 	SignIn func(cfg *config.Config) (signin.Config, error)
 	// Build makes one configured device, to be asked directly where no agent runs.
 	Build func(cfg *config.Config, d config.Device) (devices.Device, error)
+	// Plugged lists what is plugged in, so that a missing device can be found on another port; nil leaves that out.
+	Plugged func(ctx context.Context) ([]discovery.Found, error)
 	// Fix repairs what is surely safe: it makes a missing data folder and closes an open one to other users.
 	Fix bool
 }
@@ -60,14 +63,12 @@ func Check(ctx context.Context, o Options) *Report {
 	case err == nil:
 		r.Agent = true
 		rest = agentFindings(st)
-		for i := range rest {
-			rest[i].nameHolder(cfg)
-		}
 	case running:
 		rest = []Finding{agentDeaf(err)}
 	default:
 		rest = append([]Finding{noAgent(cfg)}, direct(ctx, cfg, o.Build)...)
 	}
+	explain(ctx, rest, cfg, o.Plugged)
 	wg.Wait()
 	r.add(clouds...)
 	if r.Agent {
@@ -75,6 +76,25 @@ func Check(ctx context.Context, o Options) *Report {
 	}
 	r.add(rest...)
 	return r
+}
+
+// explain adds to findings about devices what this machine can tell and the device's driver cannot: who holds the
+// port, and what is plugged in elsewhere.
+func explain(ctx context.Context, list []Finding, cfg *config.Config, scan func(context.Context) ([]discovery.Found, error)) {
+	var plugged []Plugged
+	if scan != nil {
+		if found, err := scan(ctx); err == nil { // without it the driver's own hint stands
+			plugged = Match(found, cfg)
+		}
+	}
+	for i := range list {
+		for _, d := range cfg.Devices {
+			if list[i].Part == "device" && list[i].Name == d.Name {
+				list[i].nameHolder(d)
+				list[i].couldBe(d.Category, plugged)
+			}
+		}
+	}
 }
 
 // ask gets the running agent's status; running tells an agent that will not talk from none.

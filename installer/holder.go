@@ -66,21 +66,16 @@ func held(name, node string, h holder) Finding {
 	return Finding{Part: "device", Name: name, Level: Failure, Code: string(port.InUse), Message: node + " is held by " + h.String(), Hint: busyHint(h, node)}
 }
 
-// nameHolder adds to a busy device of the running agent who holds its port, where this user may see that.
-func (f *Finding) nameHolder(cfg *config.Config) {
-	if f.Part != "device" || f.Code != string(port.InUse) {
+// nameHolder adds to a busy device who holds its port, where this user may see that.
+func (f *Finding) nameHolder(d config.Device) {
+	node := nodeOf(d.Port)
+	if f.Code != string(port.InUse) || node == "" {
 		return
 	}
-	for _, d := range cfg.Devices {
-		node := nodeOf(d.Port)
-		if d.Name != f.Name || node == "" {
-			continue
-		}
-		for _, h := range holders(node) {
-			if h.name != program { // that would be the agent: two of its devices share a port, and its own message says so
-				*f = held(f.Name, node, h)
-				return
-			}
+	for _, h := range holders(node) {
+		if h.name != program { // that would be the agent: two of its devices share a port, and its own message says so
+			*f = held(f.Name, node, h)
+			return
 		}
 	}
 }

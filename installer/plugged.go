@@ -7,7 +7,9 @@ import (
 	"regexp"
 	"strings"
 
+	"storeagent/devices"
 	"storeagent/devices/discovery"
+	"storeagent/devices/port"
 	"storeagent/installer/config"
 )
 
@@ -35,6 +37,29 @@ func Match(found []discovery.Found, cfg *config.Config) []Plugged {
 		out = append(out, p)
 	}
 	return out
+}
+
+// couldBe adds to a device that is missing what is plugged in and unused and could be it: the same thing on another
+// port, a scanner in keyboard mode, a printer that the kernel gave no node.
+func (f *Finding) couldBe(category devices.Category, plugged []Plugged) {
+	if f.Part != "device" || f.Code != string(port.Missing) {
+		return
+	}
+	for _, p := range plugged {
+		if p.Configured != "" || p.Seems != category {
+			continue
+		}
+		name := strings.Join(strings.Fields(p.Manufacturer+" "+p.Product), " ")
+		if name == "" {
+			name = "a " + string(category)
+		}
+		if p.ConfigLines == "" { // it cannot be configured as it is, and its note says why
+			f.Hint = name + " is plugged in. " + p.Note
+		} else {
+			f.Hint = name + " is plugged in at " + p.Node + " and not configured: storeagent devices shows its lines"
+		}
+		return
+	}
 }
 
 func uses(d config.Device, f discovery.Found) bool {

@@ -1,10 +1,12 @@
 package installer
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"storeagent/devices"
 	"storeagent/devices/discovery"
 	"storeagent/devices/port"
 	"storeagent/installer/config"
@@ -52,4 +54,50 @@ driver = "scanner"
 	if got := Match([]discovery.Found{{Kind: discovery.USB, VID: "0C2E", PID: "0720"}}, &config.Config{}); got[0].Configured != "" {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestCouldBe points from a missing device to what is plugged in elsewhere.
+func TestCouldBe(t *testing.T) {
+	scanner := discovery.Found{Kind: discovery.HID, Node: "/dev/hidraw0", Manufacturer: "Honeywell", Product: "Voyager", Seems: devices.Scanner, Note: "The scanner is in keyboard mode. Scan its code."}
+	printer := discovery.Found{Kind: discovery.Printer, Node: "/dev/usb/lp1", Seems: devices.POSPrinter, ConfigLines: "[[device]]"}
+	missing := Finding{Part: "device", Name: "x", Level: Failure, Code: "missing", Message: "m", Hint: "check the cable"}
+	silent := missing
+	silent.Code = "silent"
+	for _, c := range []struct {
+		what     string
+		finding  Finding
+		category devices.Category
+		plugged  []Plugged
+		hint     string
+	}{
+		{"keyboard mode", missing, devices.Scanner, []Plugged{{Found: printer}, {Found: scanner}}, "Honeywell Voyager is plugged in. The scanner is in keyboard mode. Scan its code."},
+		{"other port", missing, devices.POSPrinter, []Plugged{{Found: scanner}, {Found: printer}}, "a posPrinter is plugged in at /dev/usb/lp1 and not configured: storeagent devices shows its lines"},
+		{"that one is another device's", missing, devices.POSPrinter, []Plugged{{Found: printer, Configured: "kitchen"}}, "check the cable"},
+		{"nothing of the kind", missing, devices.PaymentTerminal, []Plugged{{Found: scanner}, {Found: printer}}, "check the cable"},
+		{"not missing", silent, devices.Scanner, []Plugged{{Found: scanner}}, "check the cable"},
+	} {
+		f := c.finding
+		f.couldBe(c.category, c.plugged)
+		if f.Hint != c.hint || f.Message != "m" || f.Code != c.finding.Code {
+			t.Errorf("%s: %+v", c.what, f)
+		}
+	}
+}
+
+// TestMissingScannerInKeyboardMode goes the whole way, from the bus to the report.
+func TestMissingScannerInKeyboardMode(t *testing.T) {
+	a, err := port.ParseAddress("serial:/dev/ttyACM77")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &config.Config{Path: "x", Devices: []config.Device{{Name: "hand", Category: devices.Scanner, Port: a}}}
+	list := []Finding{{Part: "data", Name: "hand", Code: "missing", Hint: "h"}, {Part: "device", Name: "hand", Code: "missing", Hint: "h"}}
+	explain(t.Context(), list, cfg, func(context.Context) ([]discovery.Found, error) {
+		return []discovery.Found{{Kind: discovery.HID, Product: "Voyager", Seems: devices.Scanner, Note: "Scan its code."}}, nil
+	})
+	if list[0].Hint != "h" || list[1].Hint != "Voyager is plugged in. Scan its code." {
+		t.Errorf("%+v", list)
+	}
+	explain(t.Context(), list, cfg, func(context.Context) ([]discovery.Found, error) { return nil, os.ErrPermission })
+	explain(t.Context(), list, cfg, nil)
 }

@@ -335,14 +335,14 @@ func TestBusyAtTheAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := hold(t, strings.TrimPrefix(path, "serial:"))
-	cfg := &config.Config{Devices: []config.Device{{Name: "paper", Port: a}}}
+	d := config.Device{Name: "paper", Port: a}
 	f := Finding{Part: "device", Name: "paper", Level: Failure, Code: "busy", Message: "open: busy", Hint: "see fuser"}
-	f.nameHolder(cfg)
+	f.nameHolder(d)
 	if !strings.Contains(f.Message, fmt.Sprintf("(process %d)", pid)) || f.Code != "busy" {
 		t.Errorf("%+v", f)
 	}
 	other := Finding{Part: "device", Name: "paper", Level: Failure, Code: "silent", Message: "m"}
-	if other.nameHolder(cfg); other.Message != "m" {
+	if other.nameHolder(d); other.Message != "m" {
 		t.Errorf("%+v", other)
 	}
 }

@@ -255,3 +255,23 @@ func TestTerminalTest(t *testing.T) {
 		t.Errorf("unknown name: exit %d:\n%s", code, out)
 	}
 }
+
+// TestPrintTestWithoutTheLetters prints the page also where no code page of the printer has the euro sign.
+func TestPrintTestWithoutTheLetters(t *testing.T) {
+	ts := openTestShop(t, nil)
+	text, err := os.ReadFile(ts.shop.config())
+	ts.must(err)
+	portLine := fmt.Sprintf("port = %q\n", ts.shop.ports["paper"])
+	with := strings.Replace(string(text), portLine, portLine+"[device.options]\ncodepages = [\"437\"]\n", 1)
+	ts.must(os.WriteFile(ts.shop.config(), []byte(with), 0o600))
+	ts.restart()
+	_, err = ts.devicesReady(ts.ctx)
+	ts.must(err)
+	code, out := ts.command("print-test")
+	if code != 0 || !strings.Contains(out, "printed: the printer confirmed it") || !strings.Contains(out, "Without the line of letters: ") || !strings.Contains(out, "€") {
+		t.Errorf("exit %d:\n%s", code, out)
+	}
+	if pages := ts.shop.printer.Receipts(); len(pages) != 1 || strings.Contains(pages[0], "Letters") {
+		t.Errorf("%q", pages)
+	}
+}

@@ -30,6 +30,7 @@ type checkCmd struct {
 func (c checkCmd) Run(e *env) error {
 	r := installer.Check(e.ctx, installer.Options{
 		ConfigPath: e.configPath, Drivers: driverTable(), Fix: c.Fix,
+		Plugged: func(ctx context.Context) ([]discovery.Found, error) { return discovery.Scan(ctx, discovery.Roots{}) },
 		Connect: func(ctx context.Context, cfg *config.Config) (installer.Agent, error) { return findAgent(ctx, cfg) },
 		SignIn: func(cfg *config.Config) (signin.Config, error) {
 			return signInConfig(cfg, e.getenv, slog.New(slog.DiscardHandler))

@@ -62,6 +62,10 @@ func drivers() []driver {
 			Options: func() any { return &zvtOptions{TimeoutS: 180, Print: "register"} },
 		}, buildZVT},
 		{config.Driver{
+			Name: "nexo", Category: devices.PaymentTerminal, Schemes: []string{port.SchemeHTTPS},
+			Options: func() any { return &nexoOptions{KeyVersion: 1, TimeoutS: 180, Print: "register"} },
+		}, buildNexo},
+		{config.Driver{
 			Name: "escpos", Category: devices.POSPrinter, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile},
 			Options: func() any { return &escposOptions{} },
 		}, buildESCPOS},

@@ -147,7 +147,7 @@ func TestNoTestingInProduction(t *testing.T) {
 // TestSimulatorsStandAlone holds simulators away from what they imitate, so that one misreading cannot hide in both.
 func TestSimulatorsStandAlone(t *testing.T) {
 	imitated := map[string][]string{
-		"payments/terminalsim": {"payments/zvt", "payments"},
+		"payments/terminalsim": {"payments/zvt", "payments/nexo", "payments"},
 		"offline/cloudsim":     {"offline/cloud", "offline/signin", "offline"},
 		"devices/devicesim":    {"devices/printer", "devices/printer/escpos", "devices/scanner"},
 	}

@@ -103,7 +103,7 @@ func serveTCP(ctx context.Context, l net.Listener, device func(ctx context.Conte
 
 type simTerminalCmd struct {
 	simPort
-	Protocol string `help:"zvt." required:"" enum:"zvt"`
+	Protocol string `help:"zvt or nexo." required:"" enum:"zvt,nexo"`
 	Script   string `help:"File with one behaviour a line, one line a payment, the last for all that follow: approve, decline, cancel, wrongpin, slow=N, wait, noise, cut=STEP, lostack, …" type:"existingfile" placeholder:"FILE"`
 	Currency string `help:"ISO 4217 number the terminal works in." default:"840"`
 }
@@ -119,6 +119,9 @@ func (c simTerminalCmd) Run(e *env) error {
 		if o.Script, err = terminalsim.ParseScript(string(text)); err != nil {
 			return &exitError{exitUsage, fmt.Errorf("%s: %w", c.Script, err)}
 		}
+	}
+	if c.Protocol == "nexo" {
+		return c.runNexo(e, o)
 	}
 	term := terminalsim.NewZVT(o)
 	return c.serve(e.ctx, func(a string) { e.printf("card terminal (zvt) at %s\n", a) },

@@ -10,6 +10,7 @@ import (
 	"storeagent/internal/journal"
 	"storeagent/offline"
 	"storeagent/payments"
+	"storeagent/payments/money"
 )
 
 // Keys reads the idempotency records that commits left behind.
@@ -75,6 +76,17 @@ type Payments interface {
 	Cancel(ctx context.Context, id string) (payments.Payment, error)
 	// Resolve is a person's word on an unresolved or doubtful payment: Approved or Failed (not charged).
 	Resolve(ctx context.Context, id string, outcome payments.State, note string, e func(payments.Payment) journal.Entry) (payments.Payment, error)
+	// Void, Capture and Tip write an operation of an approved payment and hand it to the payment's terminal. Errors are
+	// those of Start, payments.ErrState, and of Capture payments.ErrAmount; a nil amount captures all.
+	Void(ctx context.Context, id string, entry func(payments.Payment) journal.Entry) (payments.Payment, error)
+	Capture(ctx context.Context, id string, amount *money.Amount, entry func(payments.Payment) journal.Entry) (payments.Payment, error)
+	Tip(ctx context.Context, id string, amount money.Amount, entry func(payments.Payment) journal.Entry) (payments.Payment, error)
+	// EndOfDay closes the terminal's day and compares its figures with the journal; Totals only compares.
+	EndOfDay(ctx context.Context, terminal, currency string, entry func(payments.Closing) journal.Entry) (payments.Closing, error)
+	Totals(ctx context.Context, terminal, currency string) (payments.Closing, error)
+	Display(ctx context.Context, terminal string, lines []string, d time.Duration) error
+	// Orphans lists, from memory, approvals that no sale claimed in time.
+	Orphans() []payments.Payment
 	Terminals() []payments.TerminalInfo
 	// TerminalStatus asks the terminal itself; it never moves money.
 	TerminalStatus(ctx context.Context, name string) (payments.TerminalInfo, error)

@@ -54,6 +54,14 @@ func (s *Server) postPayment(ctx context.Context, in *struct{ Body wire.PaymentR
 		out = &answer[payments.Payment]{Status: http.StatusAccepted, Location: "/v1/payments/" + p.ID, Body: shown(p)}
 		return c.entry(out.Status, out.Location, out.Body)
 	})
+	switch {
+	case errors.Is(err, payments.ErrOriginal):
+		return nil, invalid(field("originalPaymentId", "names no approved payment that money can be given back of"))
+	case errors.Is(err, payments.ErrAmount):
+		return nil, invalid(field("amount", "is more than the original payment has"))
+	case errors.Is(err, money.ErrCurrency):
+		return nil, invalid(field("currency", "is not the currency of the original payment"))
+	}
 	if errors.Is(err, payments.ErrNoTerminal) {
 		no := invalid(field("terminal", "names no configured terminal; with several terminals it cannot be left out"))
 		no.code, no.hint = "unknown_terminal", "GET /v1/terminals lists the terminals."
@@ -72,6 +80,9 @@ func shown(p payments.Payment) payments.Payment {
 	}
 	if p.Receipt.Merchant == nil {
 		p.Receipt.Merchant = []string{}
+	}
+	if p.Operations == nil {
+		p.Operations = []payments.Operation{}
 	}
 	return p
 }
@@ -128,32 +139,6 @@ func (s *Server) cancelPayment(ctx context.Context, in *byID) (*answer[payments.
 		return nil, err
 	}
 	return &answer[payments.Payment]{Status: http.StatusAccepted, Location: "/v1/payments/" + p.ID, Body: shown(p)}, nil
-}
-
-// noFollowUp answers void: no driver of this release offers it, which Caps says too.
-func (s *Server) noFollowUp(ctx context.Context, in *byID) (*answer[payments.Payment], error) {
-	p, err := s.cfg.Payments.Payment(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	return nil, fmt.Errorf("follow-up on terminal %s: %w", p.Terminal, payments.ErrUnsupported)
-}
-
-// noFollowUpAmount answers capture and tip in the same way, after the amount was looked at.
-func (s *Server) noFollowUpAmount(ctx context.Context, in *struct {
-	ID   string `path:"id" maxLength:"100"`
-	Body *wire.AmountRequest
-}) (*answer[payments.Payment], error) {
-	p, err := s.cfg.Payments.Payment(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	if in.Body != nil && in.Body.Amount != "" {
-		if _, err := s.amount("amount", in.Body.Amount, p.Currency); err != nil {
-			return nil, err
-		}
-	}
-	return nil, fmt.Errorf("follow-up on terminal %s: %w", p.Terminal, payments.ErrUnsupported)
 }
 
 func (s *Server) resolvePayment(ctx context.Context, in *struct {

@@ -124,11 +124,11 @@ func paymentRoutes() []*route {
 		{method: "POST", path: "/v1/payments/{id}/cancel", id: "cancelPayment", section: "payments", summary: "Ask the terminal to stop; the terminal decides",
 			roles: selling, status: 202, problems: []int{404, 409}, add: handle((*Server).cancelPayment)},
 		{method: "POST", path: "/v1/payments/{id}/void", id: "voidPayment", section: "payments", summary: "Take an approved payment back",
-			roles: selling, key: true, status: 202, problems: []int{404}, add: handle((*Server).noFollowUp)},
+			roles: selling, key: true, status: 202, problems: []int{404, 409, 503}, add: handle((*Server).voidPayment)},
 		{method: "POST", path: "/v1/payments/{id}/capture", id: "capturePayment", section: "payments", summary: "Collect a preauthorized amount",
-			roles: selling, key: true, body: bodyMay, status: 202, problems: []int{404}, add: handle((*Server).noFollowUpAmount)},
+			roles: selling, key: true, body: bodyMay, status: 202, problems: []int{404, 409, 503}, add: handle((*Server).capturePayment)},
 		{method: "POST", path: "/v1/payments/{id}/tip", id: "tipPayment", section: "payments", summary: "Add a tip to an approved payment",
-			roles: selling, key: true, body: bodyNeeded, status: 202, problems: []int{404}, add: handle((*Server).noFollowUpAmount)},
+			roles: selling, key: true, body: bodyNeeded, status: 202, problems: []int{404, 409, 503}, add: handle((*Server).tipPayment)},
 		{method: "POST", path: "/v1/payments/{id}/resolve", id: "resolvePayment", section: "payments", summary: "Say how a payment ended that the terminal could not tell",
 			roles: technician, body: bodyNeeded, status: 200, problems: []int{404, 409, 503}, add: handle((*Server).resolvePayment)},
 		{method: "GET", path: "/v1/terminals", id: "listTerminals", section: "payments", summary: "List card terminals and what they can do",
@@ -139,6 +139,12 @@ func paymentRoutes() []*route {
 }
 
 func deviceRoutes() []*route {
+		{method: "POST", path: "/v1/terminals/{name}/end-of-day", id: "endOfDay", section: "payments", summary: "Close the terminal's day and compare its figures with ours; may take minutes",
+			roles: selling, status: 200, problems: []int{404, 409, 503}, add: handle((*Server).endOfDay)},
+		{method: "POST", path: "/v1/terminals/{name}/totals", id: "terminalTotals", section: "payments", summary: "Compare the terminal's figures since its last end of day with ours",
+			roles: selling, status: 200, problems: []int{404, 409, 503}, add: handle((*Server).terminalTotals)},
+		{method: "POST", path: "/v1/terminals/{name}/display", id: "displayOnTerminal", section: "payments", summary: "Show lines to the customer",
+			roles: selling, body: bodyNeeded, status: 200, problems: []int{404, 409, 503}, add: handle((*Server).displayOnTerminal)},
 	return []*route{
 		{method: "GET", path: "/v1/devices", id: "listDevices", section: "devices", summary: "List configured devices and how they are",
 			roles: everybody, status: 200, add: handle((*Server).listDevices)},

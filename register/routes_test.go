@@ -26,6 +26,7 @@ var matrix = map[string]string{
 	"POST /v1/queue/findings/ack": "t", "POST /v1/schema/check": "t",
 	"POST /v1/payments": "rt", "GET /v1/payments": "rt", "GET /v1/payments/{id}": "rt", "POST /v1/payments/{id}/cancel": "rt",
 	"POST /v1/payments/{id}/void": "rt", "POST /v1/payments/{id}/capture": "rt", "POST /v1/payments/{id}/tip": "rt", "POST /v1/payments/{id}/resolve": "t",
+	"POST /v1/terminals/{name}/end-of-day": "rt", "POST /v1/terminals/{name}/totals": "rt", "POST /v1/terminals/{name}/display": "rt",
 	"GET /v1/terminals": "rt", "POST /v1/terminals/{name}/status": "rt",
 	"GET /v1/devices": "rto", "POST /v1/printers/{name}/jobs": "rt", "GET /v1/print-jobs/{id}": "rt", "POST /v1/print-jobs/{id}/reprint": "rt", "POST /v1/receipts/preview": "rt",
 	"POST /v1/scanners/{name}/claim": "rt", "GET /v1/scanners/{name}/claim": "rt", "DELETE /v1/scanners/{name}/claim": "rt",

@@ -40,6 +40,7 @@ func (s *Server) status(ctx context.Context) wire.Status {
 	}
 	st.Problems = append(st.Problems, signInProblems(st.SignIn)...)
 	st.Problems = append(st.Problems, terminalProblems(terminals)...)
+	st.Problems = append(st.Problems, orphanProblems(s.cfg.Payments.Orphans())...)
 	st.Problems = append(st.Problems, deviceProblems(list)...)
 	return st
 }
@@ -83,6 +84,16 @@ func terminalProblems(terminals []payments.TerminalInfo) []wire.StatusProblem {
 		}
 	}
 	return list
+}
+
+func orphanProblems(list []payments.Payment) []wire.StatusProblem {
+	var problems []wire.StatusProblem
+	for _, p := range list {
+		problems = append(problems, wire.StatusProblem{Code: "payment_without_sale", Severity: "error",
+			Message: fmt.Sprintf("Payment %s of %s %s at terminal %s is approved, and no sale has claimed it.", p.ID, p.Amount, p.Currency, p.Terminal),
+			Hint:    "Hand over the sale with a tender that names it, or take it back: POST /v1/payments/{id}/void."})
+	}
+	return problems
 }
 
 func deviceProblems(devs []devices.Info) []wire.StatusProblem {

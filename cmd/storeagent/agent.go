@@ -102,7 +102,9 @@ func (a *agent) joinDevices(getenv func(string) string) error {
 	a.relay = r
 	a.devices = devices.NewSet(devs...)
 	a.counter = newCounter(devs)
-	a.payments = payments.NewDesk(payments.DeskConfig{Journal: a.store.Payments(), Terminals: terminals, Log: a.log})
+	a.payments = payments.NewDesk(payments.DeskConfig{
+		Journal: a.store.Payments(), Terminals: terminals, Log: a.log, OrphanAfter: a.cfg.Payments.OrphanAfter.Duration,
+	})
 	a.spooler = printer.NewSpooler(printer.SpoolerConfig{Jobs: a.store.PrintJobs(), Printers: printers, Log: a.log})
 	return nil
 }

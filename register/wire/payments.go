@@ -18,6 +18,12 @@ type AmountRequest struct {
 	Amount string `json:"amount,omitempty" doc:"Positive decimal text like \"12.50\""`
 }
 
+// TerminalDisplay is the body of POST /v1/terminals/{name}/display.
+type TerminalDisplay struct {
+	Lines   []string `json:"lines" nullable:"false" maxItems:"8" doc:"What the customer shall read; what does not fit is cut off"`
+	Seconds int      `json:"seconds,omitempty" minimum:"0" maximum:"255" doc:"0: until the terminal shows something else"`
+}
+
 // The words of Resolve.Outcome.
 const (
 	OutcomeApproved   = "approved"

@@ -123,7 +123,9 @@ func itemOf(fields map[string]json.RawMessage) catalogue.Item {
 }
 
 // codeFields are names that a barcode may have; none is documented. item.graphql asks for the same.
-func codeFields() []string { return []string{"barcode", "barcodes", "upc", "gtin", "ean", "alternateCodes"} }
+func codeFields() []string {
+	return []string{"barcode", "barcodes", "upc", "gtin", "ean", "alternateCodes"}
+}
 
 // codesIn takes a barcode, a list of them, or objects that hold one.
 func codesIn(raw json.RawMessage, depth int) []string {

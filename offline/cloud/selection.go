@@ -238,7 +238,11 @@ func write(list []selection, parent *objectType, types lookup) string {
 			}
 		case s.all, parent == nil && s.known:
 		case parent == nil:
-			add(unfitted(s, types), s.name)
+			text := unfitted(s, types)
+			if text == "" { // all that matters is in there, and nobody knows what that is
+				return ""
+			}
+			add(text, s.name)
 		default:
 			if f, ok := parent.field(s.name); ok {
 				add(fittedField(s, f, types), s.name)

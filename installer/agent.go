@@ -1,7 +1,10 @@
 package installer
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,13 +19,19 @@ import (
 // lockName is the file in the data folder that a running agent holds.
 const lockName = "storeagent.lock"
 
-// noAgent says that nobody answers, and who sits on the database nevertheless.
-func noAgent(cfg *config.Config) Finding {
+// noAgent says that this store's agent does not answer, and who sits on its database or its port nevertheless.
+func noAgent(cfg *config.Config, err error) Finding {
 	for _, h := range holders(filepath.Join(cfg.Data.Dir, lockName)) {
 		return Finding{
 			Part: "agent", Name: "service", Level: Failure, Code: "locked",
 			Message: "no agent answers on " + cfg.Server.Listen + ", but " + h.String() + " holds the database in " + cfg.Data.Dir,
 			Hint:    fmt.Sprintf("it hangs, or was started with another server.listen: stop it (sudo systemctl stop storeagent, or end process %d), then start it again", h.pid),
+		}
+	}
+	if errors.Is(err, ErrNotOurs) {
+		return Finding{
+			Part: "agent", Name: "service", Level: Failure, Code: "port_taken", Message: "something listens on " + cfg.Server.Listen + ", but " + err.Error(),
+			Hint: "end it, or give this one another server.listen; meanwhile the devices are asked directly",
 		}
 	}
 	return Finding{
@@ -31,12 +40,18 @@ func noAgent(cfg *config.Config) Finding {
 	}
 }
 
-// agentDeaf is an agent that runs and cannot be asked.
-func agentDeaf(err error) Finding {
-	return Finding{
-		Part: "agent", Name: "service", Level: Failure, Code: "no_permission", Message: "it runs, but cannot be asked: " + err.Error(),
-		Hint: "run this as the user that runs storeagent, or with sudo; it has the devices, so they cannot be asked directly",
+// agentDeaf is an agent that runs and cannot be asked. It has the devices, so they are not opened behind its back.
+func agentDeaf(cfg *config.Config, err error) Finding {
+	f := Finding{Part: "agent", Name: "service", Level: Failure, Code: "agent_error", Message: "it runs, but cannot be asked: " + err.Error(), Hint: "read its log: journalctl -u storeagent"}
+	var refused *wire.Problem
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		f.Code, f.Hint = "no_permission", "run this with sudo, or as the user that runs storeagent"
+	case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:
+		f.Code = "no_permission"
+		f.Hint = "it does not know its own token any more: remove " + filepath.Join(cfg.Data.Dir, "technician.token") + " and restart storeagent, which makes a new one"
 	}
+	return f
 }
 
 // queueCodes are the problems of the agent that concern deliveries; they stand with the queue.

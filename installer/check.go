@@ -19,15 +19,18 @@ type Agent interface {
 	Status(ctx context.Context) (wire.Status, error)
 }
 
-// ErrNoAgent is what Options.Connect fails with where nobody listens at the agent's address.
-var ErrNoAgent = errors.New("no agent answers")
+// What Options.Connect fails with where there is no agent to be asked.
+var (
+	ErrNoAgent = errors.New("no agent answers")                        // nobody listens at its address
+	ErrNotOurs = errors.New("it is not the agent of this data folder") // something else does, or another storeagent
+)
 
 // Options say what to check.
 type Options struct {
 	ConfigPath string
 	Drivers    []config.Driver
-	// Connect finds the running agent. An error that is ErrNoAgent makes Check ask the devices itself; any other one
-	// says why the agent that is there cannot be asked.
+	// Connect finds the running agent. An error that is ErrNoAgent or ErrNotOurs makes Check ask the devices itself; any
+	// other one says why the agent that is there cannot be asked.
 	Connect func(ctx context.Context, cfg *config.Config) (Agent, error)
 	// SignIn gives the sign-in settings of the configuration.
 	SignIn func(cfg *config.Config) (signin.Config, error)
@@ -64,9 +67,9 @@ func Check(ctx context.Context, o Options) *Report {
 		r.Agent = true
 		rest = agentFindings(st)
 	case running:
-		rest = []Finding{agentDeaf(err)}
+		rest = []Finding{agentDeaf(cfg, err)}
 	default:
-		rest = append([]Finding{noAgent(cfg)}, direct(ctx, cfg, o.Build)...)
+		rest = append([]Finding{noAgent(cfg, err)}, direct(ctx, cfg, o.Build)...)
 	}
 	explain(ctx, rest, cfg, o.Plugged)
 	wg.Wait()
@@ -103,7 +106,7 @@ func ask(ctx context.Context, cfg *config.Config, connect func(context.Context, 
 	defer cancel()
 	agent, err := connect(ctx, cfg)
 	if err != nil {
-		return st, !errors.Is(err, ErrNoAgent), err
+		return st, !errors.Is(err, ErrNoAgent) && !errors.Is(err, ErrNotOurs), err
 	}
 	st, err = agent.Status(ctx)
 	return st, true, err

@@ -3,6 +3,7 @@ package installer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -98,7 +99,9 @@ port = "tcp:`+url+`"
 		code    string
 	}{
 		{"runs", fakeAgent{st: wire.Status{Devices: []devices.Info{{Name: "paper", State: devices.Ready}}}}, nil, false, true, OK, ""},
-		{"runs, status fails", fakeAgent{err: errors.New("500 internal")}, nil, false, false, Failure, "no_permission"},
+		{"runs, status fails", fakeAgent{err: errors.New("500 internal")}, nil, false, false, Failure, "agent_error"},
+		{"runs, token not known", fakeAgent{err: &wire.Problem{Status: 401}}, nil, false, false, Failure, "no_permission"},
+		{"something else runs", nil, fmt.Errorf("%w: status 404", ErrNotOurs), true, false, Failure, "port_taken"},
 		{"runs, token not readable", nil, os.ErrPermission, false, false, Failure, "no_permission"},
 		{"does not run", nil, ErrNoAgent, true, false, Warning, "not_running"},
 	} {

@@ -276,11 +276,11 @@ func TestLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := &config.Config{Data: config.Data{Dir: dir}, Server: config.Server{Listen: "127.0.0.1:8787"}}
-	if f := noAgent(cfg); f.Code != "not_running" || f.Level != Warning {
+	if f := noAgent(cfg, ErrNoAgent); f.Code != "not_running" || f.Level != Warning {
 		t.Errorf("nobody holds it: %+v", f)
 	}
 	pid := hold(t, path)
-	f := noAgent(cfg)
+	f := noAgent(cfg, ErrNoAgent)
 	if f.Code != "locked" || f.Level != Failure || !strings.Contains(f.Message, fmt.Sprintf("(process %d)", pid)) || !strings.Contains(f.Hint, fmt.Sprintf("end process %d", pid)) {
 		t.Errorf("%+v", f)
 	}

@@ -149,6 +149,28 @@ func TestCheckOfAWholeShop(t *testing.T) {
 	}
 }
 
+// TestCheckWithAStranger has something else listen where the agent should.
+func TestCheckWithAStranger(t *testing.T) {
+	ts := openTestShop(t, nil)
+	text, err := os.ReadFile(ts.shop.config())
+	ts.must(err)
+	cloud := strings.Replace(string(text), ts.shop.listen, ts.shop.line.address(), 1) // the simulated cloud is no agent
+	other := strings.Replace(string(text), filepath.Join(ts.shop.dir, "data"), t.TempDir(), 1)
+	for what, text := range map[string]string{"not an agent": cloud, "another store's agent": other} {
+		path := filepath.Join(t.TempDir(), "storeagent.toml")
+		ts.must(os.WriteFile(path, []byte(text), 0o600))
+		var out bytes.Buffer
+		code := run(ts.ctx, []string{"--config", path, "check", "--json"}, nil, &out, &out, os.Getenv)
+		want := `"code":"port_taken"`
+		if what == "not an agent" {
+			want = `"code":"locked"` // our own agent still holds the database
+		}
+		if code != 2 || !strings.Contains(out.String(), want) || !strings.Contains(out.String(), `"agentRunning":false`) {
+			t.Errorf("%s: exit %d: %s", what, code, out.String())
+		}
+	}
+}
+
 func TestDevicesNamesTheAgentsDevices(t *testing.T) {
 	ts := openTestShop(t, nil)
 	code, out := ts.command("devices", "--json")

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -40,6 +43,9 @@ func (c checkCmd) Run(e *env) error {
 				opener: newOpener(), log: slog.New(slog.DiscardHandler), getenv: e.getenv,
 				onChange: func(devices.Info) {}, sink: deaf{}, currency: cfg.Store.Currency,
 			}, []config.Device{d})
+			if err == nil && len(devs) == 0 { // the configuration is checked against the same table, so this is only to be sure
+				err = fmt.Errorf("no driver %q", d.Driver)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -60,7 +66,7 @@ func (c checkCmd) Run(e *env) error {
 }
 
 // findAgent connects to the running agent of the configuration. The error is installer.ErrNoAgent where nobody
-// listens, else it says why the agent that does cannot be asked.
+// listens, installer.ErrNotOurs where somebody else does, else it says why the agent cannot be asked.
 func findAgent(ctx context.Context, cfg *config.Config) (*client.Client, error) {
 	_, err := client.New("http://"+cfg.Server.ListenAddresses()[0], "", nil).Healthy(ctx)
 	var network *url.Error
@@ -68,7 +74,10 @@ func findAgent(ctx context.Context, cfg *config.Config) (*client.Client, error) 
 		return nil, installer.ErrNoAgent
 	}
 	if err != nil {
-		return nil, fmt.Errorf("something else than storeagent answers on %s: %w", cfg.Server.Listen, err)
+		return nil, fmt.Errorf("%w: %w", installer.ErrNotOurs, err)
+	}
+	if _, err := os.Stat(filepath.Join(cfg.Data.Dir, technicianToken)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", installer.ErrNotOurs, err)
 	}
 	return connect(cfg)
 }

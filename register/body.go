@@ -214,7 +214,13 @@ func sortedNames(s *huma.Schema) []string {
 var cardNames = []string{"pan", "cardnumber", "track1", "track2", "track3", "cvv", "cvc", "pin"}
 
 func isCardName(name string) bool {
-	name = strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(name))
+	name = strings.ToLower(strings.Map(func(r rune) rune {
+		switch r {
+		case '_', '-', ' ':
+			return -1
+		}
+		return r
+	}, name))
 	return slices.Contains(cardNames, name)
 }
 

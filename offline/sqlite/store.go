@@ -82,6 +82,7 @@ type Store struct {
 	lock  *os.File
 	write *sql.DB
 	read  *sql.DB
+	reply *sql.Stmt // qAnswer, asked once for every call with a key
 	disk  *disk
 	w     *writer
 	found findings
@@ -173,6 +174,9 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	s.disk = newDisk(s.dir, o.ReserveBytes, s.log, space)
 	if s.read, err = openReaders(s.path(databaseFile)); err != nil {
 		return errors.Join(err, hw.close())
+	}
+	if s.reply, err = s.read.PrepareContext(ctx, qAnswer); err != nil {
+		return errors.Join(fmt.Errorf("prepare the look-up of answers: %w", err), hw.close())
 	}
 	// The writer lives as long as the store, not as long as the call that opened it.
 	s.w, err = startWriter(context.WithoutCancel(ctx), s, hw, start.commits)

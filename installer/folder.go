@@ -39,7 +39,7 @@ func dataFolder(dir string, fix bool) []Finding {
 	case !info.IsDir():
 		f.Level, f.Code, f.Message, f.Hint = Failure, "bad_address", "is not a folder", "correct data.dir"
 	case !writable(dir):
-		f.Level, f.Code, f.Message = Failure, "no_permission", "belongs to "+owner(info)+", and "+whoami()+" may not write there"
+		f.Level, f.Code, f.Message = Failure, "no_permission", "belongs to "+owner(info)+", and user "+whoami()+" may not write there"
 		f.Hint = "run this as " + owner(info) + ", or if storeagent runs as " + whoami() + ": sudo chown -R " + whoami() + " " + dir
 	case tooOpen(info):
 		f.Level, f.Code, f.Message = Warning, "open", fmt.Sprintf("other users may look into it (mode %04o)", info.Mode().Perm())

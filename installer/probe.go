@@ -2,6 +2,8 @@ package installer
 
 import (
 	"context"
+	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,18 +21,23 @@ const (
 // would open, and two readers would share the bytes.
 func direct(ctx context.Context, cfg *config.Config, build func(*config.Config, config.Device) (devices.Device, error)) []Finding {
 	out := make([]Finding, len(cfg.Devices))
+	agents := holders(filepath.Join(cfg.Data.Dir, lockName)) // one that does not answer
 	var wg sync.WaitGroup
 	for i, d := range cfg.Devices {
-		wg.Go(func() { out[i] = look(ctx, cfg, d, build) })
+		wg.Go(func() { out[i] = look(ctx, cfg, d, agents, build) })
 	}
 	wg.Wait()
 	return out
 }
 
-func look(ctx context.Context, cfg *config.Config, d config.Device, build func(*config.Config, config.Device) (devices.Device, error)) Finding {
+func look(ctx context.Context, cfg *config.Config, d config.Device, agents []holder, build func(*config.Config, config.Device) (devices.Device, error)) Finding {
 	if node := nodeOf(d.Port); node != "" {
 		for _, h := range holders(node) {
-			return held(d.Name, node, h)
+			f := held(d.Name, node, h)
+			if slices.Contains(agents, h) {
+				f.Hint = "that is the agent above: when it is stopped, the port is free"
+			}
+			return f
 		}
 	}
 	dev, err := build(cfg, d)

@@ -286,6 +286,25 @@ func TestLocked(t *testing.T) {
 	}
 }
 
+// TestDevicesOfAHangingAgent says that the ports are the agent's, in place of advice on somebody else's program.
+func TestDevicesOfAHangingAgent(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, lockName) // the holder of one file stands for database and port
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hold(t, path)
+	a, err := port.ParseAddress("file:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &config.Config{Data: config.Data{Dir: dir}, Devices: []config.Device{{Name: "paper", Driver: "escpos", Port: a}}}
+	list := direct(t.Context(), cfg, build)
+	if len(list) != 1 || list[0].Code != "busy" || !strings.Contains(list[0].Hint, "the agent above") {
+		t.Errorf("%+v", list)
+	}
+}
+
 // TestStrangers finds files that somebody else left in the data folder. Only root can make some.
 func TestStrangers(t *testing.T) {
 	dir := t.TempDir()

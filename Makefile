@@ -6,7 +6,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME      ?= 5s
 BENCHTIME     ?= 1s
 
-.PHONY: help demo build test lint cross fuzz bench ci
+.PHONY: help demo build test oracle lint cross fuzz bench ci
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ build: ## one static binary in bin/
 test: ## all tests, with the race detector (installs a C compiler where one is missing)
 	scripts/need gcc
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
+
+oracle: ## hold the nexo driver and simulator against an independent npm package (installs node and npm where missing)
+	scripts/nexo-oracle
 
 lint: ## gofmt, go vet, staticcheck, golangci-lint
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi

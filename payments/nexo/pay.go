@@ -68,10 +68,10 @@ func (t *Terminal) moneyMessage(txn payments.Txn, now time.Time) (request, error
 		if err != nil {
 			return request{}, err
 		}
-		sale.SaleToAcquirerData = "currency=" + txn.Amount.Currency()
 		r := &reversalRequest{SaleData: &sale, OriginalPOITransaction: originalTransaction{original}, ReversalReason: "MerchantCancel"}
 		if txn.Kind == payments.DoRefund {
 			r.ReversedAmount = json.Number(txn.Amount.String())
+			sale.SaleToAcquirerData = "currency=" + txn.Amount.Currency() // the message has no field for it
 		}
 		return request{MessageHeader: t.newHeader(catReversal, txn.Ref), ReversalRequest: r}, nil
 	}

@@ -239,12 +239,7 @@ func (t *Terminal) health(ctx context.Context) (devices.Status, error) {
 
 // login tells the terminal who we are and learns who it is. Terminals that want no login say so, which is fine.
 func (t *Terminal) login(ctx context.Context) error {
-	r, err := t.ask(ctx, request{MessageHeader: t.newHeader(catLogin, payments.NewRef(time.Now())), LoginRequest: &loginRequest{
-		DateTime:         time.Now().UTC().Format(time.RFC3339),
-		SaleSoftware:     software{ManufacturerID: "storeagent", ApplicationName: "storeagent", SoftwareVersion: t.version, CertificationCode: "none"},
-		SaleTerminalData: saleTerminalData{TerminalEnvironment: "Attended", SaleCapabilities: []string{"CashierStatus", "CashierError", "PrinterReceipt"}},
-		OperatorLanguage: "en",
-	}})
+	r, err := t.ask(ctx, request{MessageHeader: t.newHeader(catLogin, payments.NewRef(time.Now())), LoginRequest: t.loginRequest(time.Now())})
 	if err != nil {
 		return err
 	}
@@ -262,6 +257,15 @@ func (t *Terminal) login(ctx context.Context) error {
 	t.link.SetModel(mask(model), mask(l.POISystemData.POITerminalData.POISerialNumber))
 	t.setLoggedIn(true)
 	return nil
+}
+
+func (t *Terminal) loginRequest(now time.Time) *loginRequest {
+	return &loginRequest{
+		DateTime:         now.UTC().Format(time.RFC3339),
+		SaleSoftware:     software{ManufacturerID: "storeagent", ApplicationName: "storeagent", SoftwareVersion: t.version, CertificationCode: "none"},
+		SaleTerminalData: saleTerminalData{TerminalEnvironment: "Attended", SaleCapabilities: []string{"CashierStatus", "CashierError", "PrinterReceipt"}},
+		OperatorLanguage: "en",
+	}
 }
 
 // Status implements payments.Terminal: a Diagnosis. Its text says whether the terminal is ready.

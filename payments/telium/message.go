@@ -53,14 +53,13 @@ type answer struct {
 	minor    int64
 	mode     byte
 	report   string // "" without
-	last4    string // of a card number in the report
 	currency string
 	private  string
 }
 
 var errAnswer = errors.New("answer of the terminal is not readable")
 
-// parseAnswer takes the text of a frame apart. Nothing of the report but a card's last four digits survives.
+// parseAnswer takes the text of a frame apart. No digit of the report survives.
 func parseAnswer(text []byte) (answer, error) {
 	if len(text) != shortSize && len(text) != longSize {
 		return answer{}, fmt.Errorf("%w: %d bytes", errAnswer, len(text))
@@ -78,7 +77,7 @@ func parseAnswer(text []byte) (answer, error) {
 	}
 	rest := s[12:]
 	if len(s) == longSize {
-		a.report, a.last4 = maskReport(rest[:reportSize])
+		a.report = maskReport(rest[:reportSize])
 		rest = rest[reportSize:]
 	}
 	a.currency, a.private = rest[:3], rest[3:]
@@ -90,26 +89,14 @@ func (a answer) text() []byte {
 	return fmt.Appendf(nil, "%s%c%08d%c%s%s%s", a.pos, a.result, a.minor, a.mode, a.report, a.currency, a.private)
 }
 
-// maskReport hides every digit and keeps the last four of a card number.
-func maskReport(report string) (masked, last4 string) {
-	hidden := wireline.MaskCards(report)
-	if end := strings.LastIndexByte(hidden, '*'); end >= 0 {
-		var tail strings.Builder
-		for i := end + 1; i < len(hidden) && tail.Len() < 4; i++ {
-			if c := hidden[i]; '0' <= c && c <= '9' {
-				tail.WriteByte(c)
-			}
-		}
-		if tail.Len() == 4 && !strings.Contains(report, "*") {
-			last4 = tail.String()
-		}
-	}
+// maskReport hides every digit: where in the report a card number stands is not published.
+func maskReport(report string) string {
 	return strings.Map(func(r rune) rune {
 		if '0' <= r && r <= '9' {
 			return '*'
 		}
 		return r
-	}, hidden), last4
+	}, report)
 }
 
 // isFor reports whether the answer belongs to the ask: register, amount, currency and private field are its own.

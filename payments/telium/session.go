@@ -246,10 +246,10 @@ func (s *session) finish(ctx context.Context) error {
 func (a answer) outcome(txn payments.Txn) (payments.Outcome, error) {
 	switch a.result {
 	case resultOK:
-		return payments.Outcome{State: payments.Approved, ApprovedAmount: txn.Amount, Last4: a.last4}, nil
+		return payments.Outcome{State: payments.Approved, ApprovedAmount: txn.Amount}, nil
 	case resultRefused:
 		return payments.Outcome{
-			State: payments.Declined, Last4: a.last4,
+			State:   payments.Declined,
 			Decline: &payments.Decline{Code: string(a.result), Message: "refused or stopped; see the terminal's display or slip"},
 		}, nil
 	}

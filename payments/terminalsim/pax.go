@@ -179,17 +179,13 @@ func (p *PAX) close() string {
 	defer p.mu.Unlock()
 	var count, sum int64
 	for _, r := range p.batch {
+		c := p.ledger[r.charge]
 		switch {
+		case c.Reversed: // counts as neither
 		case r.kind == "02":
-			count, sum = count+1, sum-r.amount
-		case r.kind == "01" || r.kind == "04" || r.kind == "06":
-			count, sum = count+1, sum+r.amount
-		case r.kind == "16":
-			if c := p.ledger[r.charge]; c.Refund {
-				count, sum = count-1, sum+c.Amount
-			} else {
-				count, sum = count-1, sum-c.Amount
-			}
+			count, sum = count+1, sum-c.Amount
+		case r.kind == "01" || r.kind == "04":
+			count, sum = count+1, sum+c.Amount
 		}
 	}
 	p.batch = nil
@@ -333,7 +329,7 @@ func (s *paxSale) record() (r paxRecord, code string) {
 			return r, "100003"
 		}
 		r.charge = len(p.ledger)
-		p.ledger = append(p.ledger, Charge{Receipt: r.number, Trace: r.number, Amount: r.amount, Currency: p.o.Currency, Refund: s.kind == "02", Booked: true, At: p.time()})
+		p.ledger = append(p.ledger, Charge{Receipt: r.number, Trace: r.number, Amount: r.amount, Currency: p.o.Currency, Refund: s.kind == "02", Preauth: s.kind == "03", Booked: true, At: p.time()})
 	case "04", "06", "16":
 		if i < 0 || p.ledger[p.batch[i].charge].Reversed {
 			return r, "100023"
@@ -344,11 +340,11 @@ func (s *paxSale) record() (r paxRecord, code string) {
 		case s.kind == "16":
 			c.Reversed, r.amount = true, c.Amount
 		case s.kind == "06":
-			c.Amount += r.amount
-		case r.amount > c.Amount:
+			c.Amount, c.Tip = c.Amount+r.amount, c.Tip+r.amount
+		case r.amount > c.Amount || !c.Preauth:
 			return r, "100003"
 		default:
-			c.Amount = r.amount
+			c.Amount, c.Preauth = r.amount, false
 		}
 	default:
 		return r, "100004"

@@ -171,6 +171,7 @@ func commitFirst(b *bench) {
 		return
 	}
 	a := b.pay("9.00")
+	synctest.Wait() // until the terminal too has read it
 	if a.ackedAt != 0 || b.h.Acknowledged() != 1 {
 		b.Errorf("acknowledged results: %d at the commit, %d at the end", a.ackedAt, b.h.Acknowledged())
 	}

@@ -15,12 +15,15 @@ import (
 	"storeagent/offline/sale"
 )
 
-// DeskConfig is what a Desk needs; all but Moves and Location are required.
+// DeskConfig is what a Desk needs; all but Moves, MoveIterations and Location are required.
 type DeskConfig struct {
 	Store     Store
 	Forwarder *Forwarder
 	Moves     Mover // nil: the queue can be neither exported nor moved
-	Log       *slog.Logger
+	// MoveIterations is how often a moved queue's passphrase is hashed; 0 is 600,000. Fewer only where time counts more
+	// than secrecy: in tests.
+	MoveIterations int
+	Log            *slog.Logger
 
 	StoreCode string         // for sales that name none
 	Register  string         // this lane's name, for the log

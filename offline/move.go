@@ -33,7 +33,10 @@ var (
 // Carried is one undelivered operation with its sale, on its way to a person or to another machine.
 type Carried struct {
 	Operation Operation
-	Sale      *Record // nil for operations without one
+	Sale      *Record   // nil for operations without one
+	Card      *Giftcard // of gift card operations, with its operations as far as they matter
+
+	code, pin string // of Card, in clear: only between the two seals
 }
 
 // Event tells listeners how the sale of an operation stands by it; ok is false where it has none.
@@ -112,6 +115,9 @@ type travelled struct {
 	Operation Operation `json:"operation"`
 	Sale      *Record   `json:"sale,omitempty"`
 	Same      bool      `json:"same,omitempty"` // the payload is the sale's body
+	Card      *Giftcard `json:"card,omitempty"`
+	Code      string    `json:"code,omitempty"`
+	PIN       string    `json:"pin,omitempty"`
 }
 
 // MovePart is one part of a moved queue, as it is handed in: the head line and the part's line of the file.
@@ -170,7 +176,7 @@ func splitMove(list []Carried) ([][]byte, error) {
 	var parts [][]byte
 	part := []byte{'['}
 	for _, c := range list {
-		t := travelled{Operation: c.Operation, Sale: c.Sale}
+		t := travelled{Operation: c.Operation, Sale: c.Sale, Card: c.Card, Code: c.code, PIN: c.pin}
 		if c.Sale != nil && bytes.Equal(c.Sale.Body, c.Operation.Payload) {
 			t.Same, t.Operation.Payload = true, nil
 		}
@@ -222,7 +228,7 @@ func OpenMove(p MovePart) (id string, total int, list []Carried, err error) {
 		if err := t.fits(); err != nil {
 			return "", 0, nil, err
 		}
-		list = append(list, Carried{Operation: t.Operation, Sale: t.Sale})
+		list = append(list, Carried{Operation: t.Operation, Sale: t.Sale, Card: t.Card, code: t.Code, pin: t.PIN})
 	}
 	return h.ID, h.Operations, list, nil
 }
@@ -230,7 +236,8 @@ func OpenMove(p MovePart) (id string, total int, list []Carried, err error) {
 // fits checks that an operation is whole and may wait here in its state.
 func (t travelled) fits() error {
 	op := t.Operation
-	if sha256.Sum256(op.Payload) != op.ContentHash || (op.SaleID != "") != (t.Sale != nil) || t.Sale != nil && t.Sale.ID != op.SaleID {
+	if sha256.Sum256(op.Payload) != op.ContentHash || (op.SaleID != "") != (t.Sale != nil) || t.Sale != nil && t.Sale.ID != op.SaleID ||
+		(op.Type != Purchase) != (t.Card != nil) {
 		return fmt.Errorf("open moved queue: operation %s is not whole", op.ID)
 	}
 	switch op.State {
@@ -252,7 +259,10 @@ func (d *Desk) MoveOut(ctx context.Context, passphrase, note string, by journal.
 		return Move{}, fmt.Errorf("move the queue: %w", err)
 	}
 	h := moveHead{Format: moveFormat, ID: id.String(), At: time.Now().UTC(), From: d.cfg.StoreCode + "/" + d.cfg.Register,
-		Iterations: moveIterations, Salt: make([]byte, 16)}
+		Iterations: d.cfg.MoveIterations, Salt: make([]byte, 16)}
+	if h.Iterations <= 0 {
+		h.Iterations = moveIterations
+	}
 	if _, err := rand.Read(h.Salt); err != nil {
 		return Move{}, fmt.Errorf("move the queue: %w", err)
 	}
@@ -262,6 +272,9 @@ func (d *Desk) MoveOut(ctx context.Context, passphrase, note string, by journal.
 	}
 	defer d.f.still(ctx)()
 	n, err := d.cfg.Moves.MoveOut(context.WithoutCancel(ctx), h.ID, func(list []Carried) ([]byte, error) {
+		if err := d.unsealCards(ctx, list); err != nil {
+			return nil, err
+		}
 		return sealMove(h, aead, list)
 	}, journal.Entry{Actor: by}, note)
 	if err != nil {
@@ -270,6 +283,59 @@ func (d *Desk) MoveOut(ctx context.Context, passphrase, note string, by journal.
 	d.f.refresh(context.WithoutCancel(ctx))
 	d.cfg.Log.InfoContext(ctx, "the queue was moved away", "move", h.ID, "operations", n, "by", by.Name)
 	return Move{ID: h.ID, Operations: n, At: h.At}, nil
+}
+
+var errNoCards = errors.New("there are gift cards in it, and this agent has no key for their codes")
+
+// unsealCards opens the codes and PINs for the journey; the file is encrypted as a whole.
+func (d *Desk) unsealCards(ctx context.Context, list []Carried) error {
+	for i := range list {
+		c := &list[i]
+		if c.Card == nil {
+			continue
+		}
+		if d.f.cards == nil {
+			return errNoCards
+		}
+		g := *c.Card
+		var err error
+		if c.code, err = d.f.cards.seal.open(ctx, g.ID, "code", g.SealedCode); err != nil {
+			return err
+		}
+		if c.pin, err = d.f.cards.seal.open(ctx, g.ID, "pin", g.SealedPIN); err != nil {
+			return err
+		}
+		g.SealedCode, g.SealedPIN, g.Stream = nil, nil, ""
+		c.Card = &g
+	}
+	return nil
+}
+
+// sealCards closes them again under this machine's key, by which the cards have other streams too.
+func (d *Desk) sealCards(ctx context.Context, list []Carried) error {
+	for i := range list {
+		c := &list[i]
+		if c.Card == nil {
+			continue
+		}
+		if d.f.cards == nil {
+			return errNoCards
+		}
+		seal, g := d.f.cards.seal, *c.Card
+		var err error
+		if g.Stream, err = seal.stream(ctx, c.code); err != nil {
+			return err
+		}
+		if g.SealedCode, err = seal.seal(ctx, g.ID, "code", c.code); err != nil {
+			return err
+		}
+		if g.SealedPIN, err = seal.seal(ctx, g.ID, "pin", c.pin); err != nil {
+			return err
+		}
+		g.Trans.Stream, c.Operation.Stream = g.Stream, g.Stream
+		c.Card, c.code, c.pin = &g, "", ""
+	}
+	return nil
 }
 
 // still lets no attempt begin and waits for those under way, or for ctx. The returned function lets them begin again.
@@ -315,6 +381,9 @@ func (d *Desk) MoveIn(ctx context.Context, p MovePart, by journal.Actor) (MovedI
 	id, _, list, err := OpenMove(p)
 	if err != nil {
 		return MovedIn{}, err
+	}
+	if err := d.sealCards(ctx, list); err != nil {
+		return MovedIn{}, fmt.Errorf("take in a moved queue: %w", err)
 	}
 	out, err := d.cfg.Moves.MoveIn(ctx, id, list, journal.Entry{Actor: by})
 	if err != nil {

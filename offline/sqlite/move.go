@@ -35,21 +35,31 @@ func (v Outbox) Undelivered(ctx context.Context, after int64, limit int) ([]offl
 	if err != nil {
 		return nil, fmt.Errorf("read what is undelivered: %w", err)
 	}
-	return carry(ops, func(id string) scanner { return v.s.read.QueryRowContext(ctx, qSaleMoved, id) })
+	return carry(ops, func(query, id string) scanner { return v.s.read.QueryRowContext(ctx, query, id) })
 }
 
-// carry joins operations with their sales.
-func carry(ops []offline.Operation, sale func(id string) scanner) ([]offline.Carried, error) {
+// carry joins operations with their sales and gift cards.
+func carry(ops []offline.Operation, row func(query, id string) scanner) ([]offline.Carried, error) {
 	list := make([]offline.Carried, 0, len(ops))
 	for _, op := range ops {
 		c := offline.Carried{Operation: op}
 		if op.SaleID != "" {
-			r, err := scanRecord(sale(op.SaleID))
+			r, err := scanRecord(row(qSaleMoved, op.SaleID))
 			if err != nil {
 				return nil, fmt.Errorf("read sale %s: %w", op.SaleID, notFound(err))
 			}
 			r.ID = op.SaleID
 			c.Sale = &r
+		}
+		if op.Type != offline.Purchase {
+			g, err := scanCard(row(qCardByOp, op.ID))
+			if err == nil {
+				err = join(&g, func(id string) (offline.Operation, error) { return scanOp(row(qOp, id)) })
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read gift card transaction of %s: %w", op.ID, notFound(err))
+			}
+			c.Card = &g
 		}
 		list = append(list, c)
 	}
@@ -118,7 +128,7 @@ func (t *tx) undelivered() ([]offline.Carried, error) {
 			return nil, fmt.Errorf("%w: %s is being sent", offline.ErrState, op.ID)
 		}
 	}
-	return carry(ops, func(id string) scanner { return t.row(qSaleMoved, id) })
+	return carry(ops, func(query, id string) scanner { return t.row(query, id) })
 }
 
 // park marks the operations as moved, each with its sale.
@@ -252,7 +262,17 @@ func (t *tx) moveIn(c offline.Carried, out *offline.MovedIn) error {
 			out.Sales++
 		}
 	}
-	op := c.Operation
+	if c.Card != nil {
+		if err := t.moveCardIn(*c.Card, c.Operation, r); err != nil {
+			return err
+		}
+	}
+	out.Taken++
+	return t.moveOpIn(c.Operation, r, told(c))
+}
+
+// moveOpIn writes an operation as it stood where it came from.
+func (t *tx) moveOpIn(op offline.Operation, r offline.Record, events []journal.Event) error {
 	op.NotBefore = fromMillis(0)
 	if err := t.addOperation(op, r); err != nil {
 		return err
@@ -261,13 +281,40 @@ func (t *tx) moveIn(c offline.Carried, out *offline.MovedIn) error {
 	if op.Error != nil {
 		code, message = op.Error.Code, op.Error.Message
 	}
-	if _, err := t.exec(qOpState, op.ID, string(op.State), string(op.Reason), op.Attempts, millis(op.LastAttemptAt), code, message); err != nil {
+	_, err := t.exec(qOpState, op.ID, string(op.State), string(op.Reason), op.Attempts, millis(op.LastAttemptAt), code, message,
+		op.CloudID, millis(op.DeliveredAt))
+	if err != nil {
 		return err
 	}
-	out.Taken++
 	before := op
-	before.State = offline.Queued // as addOperation counted it
-	return t.went(before, op.State, told(c))
+	before.State, before.Reason = offline.Queued, "" // as addOperation counted it
+	return t.went(before, counted(op.State, op.Reason), events)
+}
+
+// moveCardIn writes the transaction that a gift card operation belongs to, with the authorization that a capture needs.
+func (t *tx) moveCardIn(g offline.Giftcard, op offline.Operation, r offline.Record) error {
+	var n int
+	if err := t.row(qCardThere, g.ID).Scan(&n); err != nil || n > 0 {
+		return err
+	}
+	_, err := t.exec(qCardAdd, g.ID, g.Stream, g.Mask, g.CodeType, string(g.TransType), string(g.Mode), g.Amount, g.Currency,
+		g.Reference, g.SourceID, blob(g.SealedCode), blob(g.SealedPIN), millis(g.CreatedAt), g.CreatedBy, g.Offline)
+	if err != nil {
+		return err
+	}
+	capture := ""
+	if g.Capture != nil {
+		capture = g.Capture.ID
+	}
+	_, err = t.exec(qCardMoved, g.ID, g.Before, g.Balance, g.GiftcardID, millis(g.ExpiresAt), millis(g.CanceledAt), g.Expired, g.SaleID,
+		capture, g.CapturedAmount)
+	if err != nil || g.Trans.ID == op.ID {
+		return err
+	}
+	if err := t.row(qOpThere, g.Trans.ID).Scan(&n); err != nil || n > 0 {
+		return err
+	}
+	return t.moveOpIn(g.Trans, r, nil)
 }
 
 // moveSaleIn writes a sale that came from another machine, unless an operation of it came before.

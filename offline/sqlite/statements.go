@@ -139,8 +139,12 @@ const (
 		ON CONFLICT (id, direction) DO UPDATE SET operations = operations + excluded.operations`
 	qMoveThere = `SELECT count(*) FROM moves WHERE id = ? AND direction = ?`
 	qOpThere   = `SELECT count(*) FROM operations WHERE id = ?`
-	qOpState   = `UPDATE operations SET state = ?2, reason = ?3, attempts = ?4, last_attempt_at = ?5, error_code = ?6, error_message = ?7
-		WHERE id = ?1`
+	qOpState   = `UPDATE operations SET state = ?2, reason = ?3, attempts = ?4, last_attempt_at = ?5, error_code = ?6, error_message = ?7,
+		cloud_id = ?8, delivered_at = ?9 WHERE id = ?1`
+	qCardThere = `SELECT count(*) FROM giftcards WHERE id = ?`
+	qCardByOp  = qCards + ` WHERE id = ?1 OR (capture_op = ?1 AND capture_op <> '')`
+	qCardMoved = `UPDATE giftcards SET before = ?2, balance = ?3, giftcard_id = ?4, expires_at = ?5, canceled_at = ?6, expired = ?7,
+		sale_id = ?8, capture_op = ?9, captured_amount = ?10 WHERE id = ?1`
 	qSaleThere = `SELECT count(*) FROM sales WHERE id = ?`
 	qSaleMoved = `SELECT store_code, transaction_id, kind, currency, amount, body, content_hash, warnings, tenders, accepted_at, accepted_by
 		FROM sales WHERE id = ?`

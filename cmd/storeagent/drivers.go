@@ -66,6 +66,14 @@ func drivers() []driver {
 			Options: func() any { return &nexoOptions{KeyVersion: 1, TimeoutS: 180, Print: "register"} },
 		}, buildNexo},
 		{config.Driver{
+			Name: "pax", Category: devices.PaymentTerminal, Schemes: []string{port.SchemeSerial, port.SchemeTCP},
+			Options: func() any { return &timedOptions{TimeoutS: 180} },
+		}, buildPAX},
+		{config.Driver{
+			Name: "telium", Category: devices.PaymentTerminal, Schemes: []string{port.SchemeSerial, port.SchemeTCP},
+			Options: func() any { return &timedOptions{TimeoutS: 180} },
+		}, buildTelium},
+		{config.Driver{
 			Name: "escpos", Category: devices.POSPrinter, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile},
 			Options: func() any { return &escposOptions{} },
 		}, buildESCPOS},

@@ -103,7 +103,7 @@ func serveTCP(ctx context.Context, l net.Listener, device func(ctx context.Conte
 
 type simTerminalCmd struct {
 	simPort
-	Protocol string `help:"zvt or nexo." required:"" enum:"zvt,nexo"`
+	Protocol string `help:"zvt, pax, nexo or telium." required:"" enum:"zvt,pax,nexo,telium"`
 	Script   string `help:"File with one behaviour a line, one line a payment, the last for all that follow: approve, decline, cancel, wrongpin, slow=N, wait, noise, cut=STEP, lostack, …" type:"existingfile" placeholder:"FILE"`
 	Currency string `help:"ISO 4217 number the terminal works in." default:"840"`
 }
@@ -120,14 +120,26 @@ func (c simTerminalCmd) Run(e *env) error {
 			return &exitError{exitUsage, fmt.Errorf("%s: %w", c.Script, err)}
 		}
 	}
-	if c.Protocol == "nexo" {
+	var serve func(ctx context.Context, rw io.ReadWriteCloser, serial bool) error
+	switch c.Protocol {
+	case "nexo":
 		return c.runNexo(e, o)
-	}
-	term := terminalsim.NewZVT(o)
-	return c.serve(e.ctx, func(a string) { e.printf("card terminal (zvt) at %s\n", a) },
-		func(ctx context.Context, rw io.ReadWriteCloser, serial bool) error {
+	case "pax":
+		serve = anyLine(terminalsim.NewPAX(o).Serve)
+	case "telium":
+		serve = anyLine(terminalsim.NewTelium(o).Serve)
+	default:
+		term := terminalsim.NewZVT(o)
+		serve = func(ctx context.Context, rw io.ReadWriteCloser, serial bool) error {
 			return serveTerminal(ctx, term, rw, serial)
-		})
+		}
+	}
+	return c.serve(e.ctx, func(a string) { e.printf("card terminal (%s) at %s\n", c.Protocol, a) }, serve)
+}
+
+// anyLine serves a protocol whose bytes are the same on every line.
+func anyLine(serve func(ctx context.Context, rw io.ReadWriteCloser) error) func(context.Context, io.ReadWriteCloser, bool) error {
+	return func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error { return serve(ctx, rw) }
 }
 
 func serveTerminal(ctx context.Context, t *terminalsim.ZVT, rw io.ReadWriteCloser, serial bool) error {

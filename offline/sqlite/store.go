@@ -121,7 +121,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		// Not even room to start: better without the reserve than not at all.
 		o.Log.Error("disk is full, starting without the reserve", "err", err)
 		err = errors.Join(s.release(), os.Remove(s.path(reserveFile)))
-		s.read, s.write, s.lock = nil, nil, nil
+		s.read, s.reply, s.write, s.lock = nil, nil, nil, nil
 		if err == nil {
 			err = s.open(ctx, o)
 		}
@@ -188,18 +188,29 @@ func (s *Store) open(ctx context.Context, o Options) error {
 
 // Close commits what was handed over, ends the writer and closes all files. Further calls fail with ErrClosed.
 func (s *Store) Close() error {
+	// Readers first: who closes last folds the log into the file, and a reader cannot.
+	err := s.closeReaders()
 	if !s.w.stop() {
 		return ErrClosed
 	}
-	return s.release()
+	return errors.Join(err, s.release())
+}
+
+// closeReaders may be called again.
+func (s *Store) closeReaders() error {
+	var errs []error
+	if s.reply != nil {
+		errs = append(errs, s.reply.Close())
+	}
+	if s.read != nil {
+		errs = append(errs, s.read.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // release closes what open got hold of.
 func (s *Store) release() error {
-	var errs []error
-	if s.read != nil {
-		errs = append(errs, s.read.Close())
-	}
+	errs := []error{s.closeReaders()}
 	if s.write != nil {
 		errs = append(errs, s.write.Close())
 	}

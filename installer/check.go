@@ -66,12 +66,13 @@ func Check(ctx context.Context, o Options) *Report {
 	case err == nil:
 		r.Agent = true
 		rest = agentFindings(st)
+		nameHolders(rest, cfg)
 	case running:
 		rest = []Finding{agentDeaf(cfg, err)}
 	default:
 		rest = append([]Finding{noAgent(cfg, err)}, direct(ctx, cfg, o.Build)...)
 	}
-	explain(ctx, rest, cfg, o.Plugged)
+	findMissing(ctx, rest, cfg, o.Plugged)
 	wg.Wait()
 	r.add(clouds...)
 	if r.Agent {
@@ -81,23 +82,33 @@ func Check(ctx context.Context, o Options) *Report {
 	return r
 }
 
-// explain adds to findings about devices what this machine can tell and the device's driver cannot: who holds the
-// port, and what is plugged in elsewhere.
-func explain(ctx context.Context, list []Finding, cfg *config.Config, scan func(context.Context) ([]discovery.Found, error)) {
-	var plugged []Plugged
-	if scan != nil {
-		if found, err := scan(ctx); err == nil { // without it the driver's own hint stands
-			plugged = Match(found, cfg)
-		}
-	}
+// eachDevice calls f with every finding about a device and its configuration.
+func eachDevice(list []Finding, cfg *config.Config, f func(*Finding, config.Device)) {
 	for i := range list {
 		for _, d := range cfg.Devices {
 			if list[i].Part == "device" && list[i].Name == d.Name {
-				list[i].nameHolder(d)
-				list[i].couldBe(d.Category, plugged)
+				f(&list[i], d)
 			}
 		}
 	}
+}
+
+// nameHolders adds who holds the ports that the running agent could not get.
+func nameHolders(list []Finding, cfg *config.Config) {
+	eachDevice(list, cfg, func(f *Finding, d config.Device) { f.nameHolder(d) })
+}
+
+// findMissing looks for missing devices among what is plugged in.
+func findMissing(ctx context.Context, list []Finding, cfg *config.Config, scan func(context.Context) ([]discovery.Found, error)) {
+	if scan == nil {
+		return
+	}
+	found, err := scan(ctx)
+	if err != nil {
+		return // the driver's own hint stands
+	}
+	plugged := Match(found, cfg)
+	eachDevice(list, cfg, func(f *Finding, d config.Device) { f.couldBe(d.Category, plugged) })
 }
 
 // ask gets the running agent's status; running tells an agent that will not talk from none.

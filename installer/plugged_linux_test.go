@@ -92,12 +92,12 @@ func TestMissingScannerInKeyboardMode(t *testing.T) {
 	}
 	cfg := &config.Config{Path: "x", Devices: []config.Device{{Name: "hand", Category: devices.Scanner, Port: a}}}
 	list := []Finding{{Part: "data", Name: "hand", Code: "missing", Hint: "h"}, {Part: "device", Name: "hand", Code: "missing", Hint: "h"}}
-	explain(t.Context(), list, cfg, func(context.Context) ([]discovery.Found, error) {
+	findMissing(t.Context(), list, cfg, func(context.Context) ([]discovery.Found, error) {
 		return []discovery.Found{{Kind: discovery.HID, Product: "Voyager", Seems: devices.Scanner, Note: "Scan its code."}}, nil
 	})
 	if list[0].Hint != "h" || list[1].Hint != "Voyager is plugged in. Scan its code." {
 		t.Errorf("%+v", list)
 	}
-	explain(t.Context(), list, cfg, func(context.Context) ([]discovery.Found, error) { return nil, os.ErrPermission })
-	explain(t.Context(), list, cfg, nil)
+	findMissing(t.Context(), list, cfg, func(context.Context) ([]discovery.Found, error) { return nil, os.ErrPermission })
+	findMissing(t.Context(), list, cfg, nil)
 }

@@ -254,6 +254,7 @@ func TestScanTest(t *testing.T) {
 	if claim.Claimed {
 		t.Error("the scanner is still claimed")
 	}
+	ts.scansRefused()
 	if code, out := ts.command("scan-test", "hand", "--wait", "1s"); code != 1 || !strings.Contains(out, "nothing came within 1s") || !strings.Contains(out, "keyboard mode") {
 		t.Errorf("no scan: exit %d:\n%s", code, out)
 	}
@@ -261,6 +262,33 @@ func TestScanTest(t *testing.T) {
 	ts.must(err)
 	if code, out := ts.command("scan-test", "--wait", "1s"); code != 1 || !strings.Contains(out, "claimed") {
 		t.Errorf("claimed by the till: exit %d:\n%s", code, out)
+	}
+}
+
+// scansRefused has a card number scanned while scan-test listens: it is no scan, and the reason is shown.
+func (ts *testShop) scansRefused() {
+	ts.tb.Helper()
+	type result struct {
+		code int
+		out  string
+	}
+	done := make(chan result, 1)
+	go func() {
+		code, out := ts.command("scan-test", "--wait", "4s")
+		done <- result{code, out}
+	}()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			ts.must(ts.shop.scanner.Scan("]C0", simulatedPAN))
+		case r := <-done:
+			if r.code != 1 || !strings.Contains(r.out, "card_data_refused: ") || strings.Contains(r.out, simulatedPAN) {
+				ts.tb.Errorf("exit %d:\n%s", r.code, r.out)
+			}
+			return
+		}
 	}
 }
 
@@ -272,6 +300,18 @@ func TestTerminalTest(t *testing.T) {
 	}
 	if n := ts.shop.terminal.Asked(); n != 0 {
 		t.Errorf("it was asked for %d payments", n)
+	}
+	if code, out := ts.command("terminal-test", "--json"); code != 0 || !strings.Contains(out, `"terminalId":"52523535"`) {
+		t.Errorf("--json: exit %d:\n%s", code, out)
+	}
+	ts.must(os.WriteFile(filepath.Join(ts.shop.dir, "zvt-password"), []byte("111111\n"), 0o600))
+	ts.restart()
+	ts.eventually("the terminal has refused the password", func() bool {
+		list, err := ts.till.Devices(ts.ctx)
+		return err == nil && list[0].LastError != nil
+	})
+	if code, out := ts.command("terminal-test"); code != 1 || !strings.Contains(out, "the password is wrong") || !strings.Contains(out, "→ compare password") {
+		t.Errorf("wrong password: exit %d:\n%s", code, out)
 	}
 	if code, out := ts.command("terminal-test", "nobody"); code != 2 || !strings.Contains(out, "card") {
 		t.Errorf("unknown name: exit %d:\n%s", code, out)

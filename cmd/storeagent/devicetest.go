@@ -205,7 +205,8 @@ func (c scanTestCmd) Run(e *env) error {
 	if !c.JSON {
 		e.printf("%s (%s): scan a code within %s. The register does not hear it meanwhile.\n", d.Name, d.Port, c.Wait)
 	}
-	l := &scanListener{e: e, agent: a, name: d.Name, json: c.JSON, left: c.Count, last: time.Now()}
+	start := time.Now()
+	l := &scanListener{e: e, agent: a, name: d.Name, json: c.JSON, left: c.Count, last: start}
 	err = l.listen(c.Wait)
 	switch {
 	case l.seen > 0 && (err == nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errEnough)):
@@ -213,7 +214,7 @@ func (c scanTestCmd) Run(e *env) error {
 	case e.ctx.Err() != nil:
 		return e.ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("nothing came within %s%s", c.Wait, e.whyNothing(a, d.Name))
+		return fmt.Errorf("nothing came within %s%s", c.Wait, e.whyNothing(a, d.Name, start))
 	}
 	return err
 }
@@ -296,14 +297,15 @@ func (l *scanListener) showRefusal(data []byte) error {
 	return nil
 }
 
-// whyNothing is what to do about a silent scanner.
-func (e *env) whyNothing(a *client.Client, name string) string {
+// whyNothing is what to do about a scanner that was silent since then. An older trouble does not count while it works.
+func (e *env) whyNothing(a *client.Client, name string, since time.Time) string {
 	list, err := a.Devices(e.ctx)
 	if err != nil {
 		return ""
 	}
 	for _, d := range list {
-		if d.Name == name && d.LastError != nil {
+		broken := d.State == devices.Offline || d.State == devices.Error
+		if p := d.LastError; d.Name == name && p != nil && (broken || p.At.After(since)) {
 			return ": " + d.LastError.Message + "\n→ " + d.LastError.Hint
 		}
 	}

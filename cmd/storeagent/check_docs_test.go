@@ -9,6 +9,7 @@ import (
 
 	"storeagent/devices"
 	"storeagent/installer/config"
+	"storeagent/payments/terminalsim"
 )
 
 // tomlBlocks are the TOML examples of a page, in order.
@@ -36,9 +37,15 @@ endpoint = "https://pos.example.com/api/graphql"
 issuer = "https://pos.example.com/"
 client_id = "storeagent"
 `
-	password := filepath.Join(t.TempDir(), "zvt-password")
-	if err := os.WriteFile(password, []byte("000000\n"), 0o600); err != nil {
+	dir := t.TempDir()
+	_, root, err := terminalsim.NexoCertificate("P400Plus-275039202")
+	if err != nil {
 		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"zvt-password": "000000\n", "nexo-passphrase": "secret\n", "nexo-root.pem": string(root)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(pages) < 4 {
@@ -58,7 +65,7 @@ client_id = "storeagent"
 			} else {
 				device = block
 			}
-			block = strings.ReplaceAll(block, "/etc/storeagent/zvt-password", filepath.ToSlash(password))
+			block = strings.ReplaceAll(block, "/etc/storeagent/", filepath.ToSlash(dir)+"/")
 			cfg, err := config.Parse(page, []byte(head+block), driverTable())
 			if err != nil {
 				t.Errorf("%s:\n%s\n%v", page, block, err)

@@ -148,7 +148,7 @@ func (w *worker) closeDoor(ctx context.Context) (release func(), err error) {
 	}
 	w.closing = true
 	w.mu.Unlock()
-	release = func() {
+	reopen := func() {
 		w.mu.Lock()
 		w.closing = false
 		w.mu.Unlock()
@@ -166,11 +166,11 @@ func (w *worker) closeDoor(ctx context.Context) (release func(), err error) {
 		}
 	}
 	if err != nil {
-		release()
+		reopen()
 		return nil, err
 	}
 	w.use.Lock()
-	return func() { w.use.Unlock(); release() }, nil
+	return func() { w.use.Unlock(); reopen() }, nil
 }
 
 func (w *worker) isClosing() bool {

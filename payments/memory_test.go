@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -216,3 +217,34 @@ func (m *memory) states(id string) []payments.State {
 	}
 	return list
 }
+
+// claim attaches a payment to a sale, as accepting the sale does.
+func (m *memory) claim(id, sale string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.rows[id]
+	p.SaleID = sale
+	m.rows[id] = p
+}
+
+// alarms counts the events that first bear the payment's alarm.
+func (m *memory) alarms(id string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, before := 0, ""
+	for _, e := range m.events {
+		var p payments.Payment
+		if err := json.Unmarshal(e.Data, &p); err != nil {
+			panic(err)
+		}
+		if p.ID != id || p.AlarmedAt == nil {
+			continue
+		}
+		if at := p.AlarmedAt.String(); at != before {
+			n, before = n+1, at
+		}
+	}
+	return n
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

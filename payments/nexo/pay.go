@@ -225,6 +225,10 @@ func (t *Terminal) finish(ctx context.Context, b body, txn payments.Txn, ev paym
 	if err != nil {
 		return err
 	}
+	if out.Decline != nil && out.Decline.Code == condLoggedOut {
+		t.setLoggedIn(false)
+		t.wake()
+	}
 	if err := ev.CommitOutcome(out); err != nil {
 		return fmt.Errorf("commit outcome: %w", err)
 	}

@@ -58,6 +58,9 @@ func (t *Terminal) judge(ctx context.Context, a payments.Attempt) (payments.Verd
 		case <-time.After(askAgain):
 		}
 	}
+	if a.Told != nil && a.Told.State == payments.Approved {
+		return payments.Unknown, payments.Outcome{}, nil // it told us once, so it forgot
+	}
 	if !a.Baseline.Known || a.Baseline.Trace == "" || a.Baseline.Trace == a.Ref {
 		return payments.Unknown, payments.Outcome{}, nil
 	}

@@ -248,6 +248,9 @@ func (f *Forwarder) begin(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	f.paused, f.stops = value == "true", stops
+	if f.cards != nil {
+		f.cards.began = time.Now().Truncate(time.Millisecond)
+	}
 	f.way, f.unsure, f.unsureAt, f.wideAt = way{}, true, time.Time{}, time.Time{}
 	f.mu.Unlock()
 	f.refresh(ctx)

@@ -45,6 +45,7 @@ type cards struct {
 	seal   sealer
 	hold   time.Duration // after which the cloud drops an authorization
 	useBy  time.Duration // how long a cashier waits
+	began  time.Time     // of this run: who waited before it waits no more
 	doubts map[string]doubt
 }
 
@@ -86,7 +87,7 @@ func (f *Forwarder) prepare(ctx context.Context, op Operation) (prepared, error)
 		out.op.Payload, err = json.Marshal(p)
 		return out, err
 	}
-	if !g.Offline && time.Since(g.CreatedAt) > 3*c.useBy {
+	if !g.Offline && (time.Since(g.CreatedAt) > 3*c.useBy || g.CreatedAt.Before(f.startedAt())) {
 		out.stop = refusal("not_sent_in_time", "Nobody waits for it any more; it was never sent.")
 		return out, nil
 	}
@@ -103,6 +104,13 @@ func (f *Forwarder) prepare(ctx context.Context, op Operation) (prepared, error)
 	}
 	out.op.Payload, err = json.Marshal(p)
 	return out, err
+}
+
+// startedAt is when this run began, to the millisecond that transactions are dated by.
+func (f *Forwarder) startedAt() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cards.began
 }
 
 // refusal is a verdict of our own: it was not sent and never will be.
@@ -303,6 +311,9 @@ func judgeCapture(g Giftcard, op Operation, d doubt, r Result) (Result, bool) {
 		if d.prior == CodeUnconfirmed {
 			r.Error = &Fault{Code: CodeUnconfirmed, Message: "A capture whose answer was lost is sent again, which cannot spend twice."}
 		}
+	}
+	if r.State == Parked && !standing && d.prior != CodeUnconfirmed && !g.ExpiresAt.IsZero() && r.FinishedAt.After(g.ExpiresAt) {
+		r.Reason = Expired
 	}
 	return r, true
 }

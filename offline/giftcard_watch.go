@@ -43,7 +43,7 @@ func (d *GiftcardDesk) watch(ctx context.Context) error {
 			err = errors.Join(err, d.tell(ctx, now, g))
 		}
 		switch state, _, _ := g.State(now); {
-		case state == CardQueued && !g.Offline && now.Sub(g.CreatedAt) > 3*d.f.cfg.Patience:
+		case state == CardQueued && !g.Offline && (now.Sub(g.CreatedAt) > 3*d.f.cfg.Patience || g.CreatedAt.Before(d.f.startedAt())):
 			gone := d.withdraw(ctx, g, &Fault{Code: "not_sent_in_time", Message: "The agent stopped before it was sent; nothing was sent."}, journal.Entry{})
 			if !errors.Is(gone, ErrState) {
 				err = errors.Join(err, gone)

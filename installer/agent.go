@@ -21,7 +21,8 @@ const lockName = "storeagent.lock"
 
 // noAgent says that this store's agent does not answer, and who sits on its database or its port nevertheless.
 func noAgent(cfg *config.Config, err error) Finding {
-	for _, h := range holders(filepath.Join(cfg.Data.Dir, lockName)) {
+	if hs := holders(filepath.Join(cfg.Data.Dir, lockName)); len(hs) > 0 {
+		h := hs[0]
 		return Finding{
 			Part: "agent", Name: "service", Level: Failure, Code: "locked",
 			Message: "no agent answers on " + cfg.Server.Listen + ", but " + h.String() + " holds the database in " + cfg.Data.Dir,

@@ -32,9 +32,9 @@ func direct(ctx context.Context, cfg *config.Config, build func(*config.Config, 
 
 func look(ctx context.Context, cfg *config.Config, d config.Device, agents []holder, build func(*config.Config, config.Device) (devices.Device, error)) Finding {
 	if node := nodeOf(d.Port); node != "" {
-		for _, h := range holders(node) {
-			f := held(d.Name, node, h)
-			if slices.Contains(agents, h) {
+		if hs := holders(node); len(hs) > 0 {
+			f := held(d.Name, node, hs[0])
+			if slices.Contains(agents, hs[0]) {
 				f.Hint = "that is the agent above: when it is stopped, the port is free"
 			}
 			return f

@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 						t.Fatalf("Do: %v %+v", err, l.Told)
 					}
 					terminaltest.Ready(t, term)
-					if v, _, err := term.Recover(ctx, l.Attempt); err != nil || v != payments.Unknown {
+					if v, _, err := term.Recover(ctx, l.Attempt); err != nil || (v == payments.Known) != (script == "late=300") || v == payments.NotCharged {
 						t.Errorf("verdict %d, %v", v, err)
 					}
 				}
@@ -66,10 +66,14 @@ func TestLateAnswerOfAnOlderPayment(t *testing.T) {
 		term := r.driver()
 		ctx := terminaltest.Running(t, term)
 		r.Join(terminaltest.Harness{}).CutAt(terminalsim.StepHost) // approved, but nobody hears it
-		if l, err := terminaltest.Do(ctx, term, sale(t, "10.16")); err == nil || len(l.Told) != 0 {
-			t.Fatalf("%v %+v", err, l.Told)
+		first, err := terminaltest.Do(ctx, term, sale(t, "10.16"))
+		if err == nil || len(first.Told) != 0 {
+			t.Fatalf("%v %+v", err, first.Told)
 		}
 		terminaltest.Ready(t, term)
+		if v, _, err := term.Recover(ctx, first.Attempt); err != nil || v != payments.Unknown {
+			t.Errorf("before the answer came: verdict %d, %v", v, err)
+		}
 		r.script("decline=05")
 		l, err := terminaltest.Do(ctx, term, sale(t, "10.16"))
 		if err != nil || len(l.Told) != 1 || l.Told[0].State != payments.Declined {
@@ -77,6 +81,13 @@ func TestLateAnswerOfAnOlderPayment(t *testing.T) {
 		}
 		if n := len(r.sim.Charges()); n != 1 {
 			t.Errorf("%d charges", n)
+		}
+		if v, out, err := term.Recover(ctx, first.Attempt); err != nil || v != payments.Known || out.State != payments.Approved {
+			t.Errorf("after the answer came: verdict %d %+v, %v", v, out, err)
+		}
+		first.Attempt.Ref = "ANOTHER001"
+		if v, _, err := term.Recover(ctx, first.Attempt); err != nil || v != payments.Unknown {
+			t.Errorf("another attempt: verdict %d, %v", v, err)
 		}
 	})
 }

@@ -117,13 +117,17 @@ func (s *session) idle(ctx context.Context, wake <-chan struct{}) error {
 	}
 }
 
-// old answers a sign that nobody waits for. An answer is evidence for the log, never for a payment.
+// old answers a sign that nobody waits for. An answer is kept for the attempt whose reference it bears, and is never
+// taken for another one.
 func (s *session) old(ctx context.Context, sign wireline.Sign) error {
 	switch sign.Code {
 	case wireline.ENQ:
 		return s.line.Answer(wireline.ACK)
 	case wireline.STX:
 		s.t.log.WarnContext(ctx, "terminal sent an answer that belongs to no running payment", "answer", describe(sign.Text))
+		if a, err := parseAnswer(sign.Text); err == nil {
+			s.t.keep(a)
+		}
 		return s.line.Answer(wireline.ACK)
 	case 0:
 		return s.line.Answer(wireline.NAK)

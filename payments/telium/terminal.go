@@ -6,7 +6,8 @@
 // libraries that speak it.
 //
 // It is a limited driver: payment and refund, and no question about a payment that is over. An answer that is lost
-// stays unknown until a person has looked at the terminal's paper.
+// stays unknown until a person has looked at the terminal's paper; one that only comes late is known by the attempt's
+// reference in its private field.
 package telium
 
 import (
@@ -14,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"storeagent/devices"
@@ -49,6 +51,9 @@ type Terminal struct {
 	owner   *wireline.Owner[*session]
 	log     *slog.Logger
 	timeout time.Duration
+
+	mu   sync.Mutex
+	late []answer // that nobody waited for, oldest first
 }
 
 var _ payments.Terminal = (*Terminal)(nil)
@@ -116,11 +121,39 @@ func (t *Terminal) Status(ctx context.Context) (devices.Status, error) {
 	return devices.Status{Text: "ready"}, nil
 }
 
-// Recover implements payments.Terminal: the terminal cannot be asked, so the answer is always Unknown. Only a terminal
-// that is at rest is through with the payment and has its slip ready for the person who looks.
-func (t *Terminal) Recover(ctx context.Context, _ payments.Attempt) (payments.Verdict, payments.Outcome, error) {
-	_, err := t.Status(ctx)
-	return payments.Unknown, payments.Outcome{}, err
+// Recover implements payments.Terminal. The terminal cannot be asked, so the verdict is Unknown, unless its answer came
+// late but since this Terminal was made. Only a terminal at rest is through with the payment, and has its slip ready
+// for the person who looks.
+func (t *Terminal) Recover(ctx context.Context, at payments.Attempt) (payments.Verdict, payments.Outcome, error) {
+	q, err := askFor(at.Txn)
+	if err != nil {
+		return payments.Unknown, payments.Outcome{}, err
+	}
+	if _, err := t.Status(ctx); err != nil {
+		return payments.Unknown, payments.Outcome{}, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, a := range t.late {
+		if a.isFor(q) {
+			if out, err := a.outcome(at.Txn); err == nil {
+				return payments.Known, out, nil
+			}
+		}
+	}
+	return payments.Unknown, payments.Outcome{}, nil
+}
+
+// lateMax is how many late answers are kept; one payment at a time is in doubt.
+const lateMax = 4
+
+// keep remembers an answer that nobody waited for.
+func (t *Terminal) keep(a answer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.late = append(t.late, a); len(t.late) > lateMax {
+		t.late = t.late[1:]
+	}
 }
 
 // Do implements payments.Terminal.

@@ -29,6 +29,7 @@ type refusal struct {
 	hint     string
 	fields   []wire.FieldError
 	firstID  string
+	rule     string // of offline_not_allowed
 	exposure *offline.Exposure
 	header   http.Header
 	cause    error // goes to the log only
@@ -184,7 +185,7 @@ func explainTender(e *offline.TenderError) *refusal {
 func (r *refusal) problem(requestID string) *wire.Problem {
 	return &wire.Problem{
 		Type: "urn:storeagent:problem:" + r.code, Title: http.StatusText(r.status), Status: r.status, Detail: r.detail,
-		Code: r.code, Hint: r.hint, RequestID: requestID, Errors: r.fields, FirstID: r.firstID, Undelivered: r.exposure,
+		Code: r.code, Hint: r.hint, RequestID: requestID, Errors: r.fields, FirstID: r.firstID, Rule: r.rule, Undelivered: r.exposure,
 	}
 }
 

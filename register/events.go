@@ -24,12 +24,12 @@ const (
 )
 
 // eventTypes are the types of API contract, section 8, and who may hear them.
-var eventTypes = []string{"scan", "payment", "printJob", "device", "drawer", "queue", "sale", "signin"}
+var eventTypes = []string{"scan", "payment", "printJob", "device", "drawer", "queue", "sale", "signin", "giftcard", "catalog"}
 
 var observerTypes = []string{"device", "queue"}
 
 type eventInput struct {
-	Types       string `query:"types" maxLength:"200" doc:"Comma list of scan, payment, printJob, device, drawer, queue, sale and signin; default: all the role may hear"`
+	Types       string `query:"types" maxLength:"200" doc:"Comma list of scan, payment, printJob, device, drawer, queue, sale, signin, giftcard and catalog; default: all the role may hear"`
 	LastEventID string `header:"Last-Event-ID" doc:"Replay what came after this id"`
 	After       string `query:"lastEventId" maxLength:"20" doc:"The same for callers that cannot set the header"`
 }

@@ -241,7 +241,11 @@ func (s *Server) checkBody(c *call) *refusal {
 	}
 	c.value = value
 	var cards, found []wire.FieldError
-	if value.cardData("", c.route.names, &cards); len(cards) > 0 {
+	judged := value
+	if c.route.cards {
+		judged = value.withoutSecrets() // the handler looks at these
+	}
+	if judged.cardData("", c.route.names, &cards); len(cards) > 0 {
 		no := refuse(http.StatusUnprocessableEntity, "card_data_refused", "The request holds card data, which this agent never takes.",
 			"Leave card numbers, tracks, CVV and PIN out; card payments go through POST /v1/payments.")
 		no.fields = cards
@@ -285,6 +289,13 @@ func (s *Server) checkKey(r *http.Request, c *call) *refusal {
 		return refuse(http.StatusUnprocessableEntity, "card_data_refused", "The Idempotency-Key looks like a card number.", "A UUID is fine.")
 	}
 	c.key = &journal.Key{PairingID: c.actor.PairingID, Text: text, Fingerprint: fingerprint(r.Method, r.URL.Path, c)}
+	if c.route.cards && s.cfg.Giftcards != nil { // a plain hash of a code and a PIN could be tried out
+		sum, err := s.cfg.Giftcards.Blind(r.Context(), c.key.Fingerprint[:])
+		if err != nil {
+			return explain(err)
+		}
+		c.key.Fingerprint = sum
+	}
 	return nil
 }
 

@@ -126,6 +126,11 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request, c *call) bool {
 			"Send a new key with a new request, and the old key only with exactly the old request.").write(w, c.id)
 		return true
 	}
+	if c.route.live != nil && a.Location != "" {
+		if now, err := c.route.live(r.Context(), s, a.Location); err == nil {
+			a.Body = bytes.TrimSpace(encode(now))
+		}
+	}
 	h := w.Header()
 	h.Set("Idempotent-Replayed", "true")
 	if a.Location != "" {

@@ -29,10 +29,14 @@ type route struct {
 	key          bool           // an idempotency key is required
 	body         bodyRule
 	bodyLimit    int64 // largest body in bytes; 0 is the contract's mebibyte
+	cards        bool  // the body may hold the code and the PIN of a gift card
 	judged       bool  // the body's fields are judged by the floor below, which knows more than a schema
 	status       int   // of the usual answer
 	problems     []int
 	add          func(s *Server, api huma.API, op huma.Operation)
+
+	// live, where set, says how what the first answer located stands now; a repeat hears that.
+	live func(ctx context.Context, s *Server, location string) (any, error)
 
 	// Filled in by build.
 	query  []string
@@ -78,7 +82,7 @@ func ok[T any](body T) *answer[T] { return &answer[T]{Status: http.StatusOK, Bod
 
 // table lists every route.
 func table() []*route {
-	return slices.Concat(saleRoutes(), queueRoutes(), upkeepRoutes(), paymentRoutes(), deviceRoutes(), counterRoutes(), eventRoutes(), technicianRoutes(), statusRoutes())
+	return slices.Concat(saleRoutes(), queueRoutes(), upkeepRoutes(), paymentRoutes(), giftcardRoutes(), catalogueRoutes(), deviceRoutes(), counterRoutes(), eventRoutes(), technicianRoutes(), statusRoutes())
 }
 
 func saleRoutes() []*route {
@@ -135,16 +139,16 @@ func paymentRoutes() []*route {
 			roles: selling, status: 200, add: handle((*Server).listTerminals)},
 		{method: "POST", path: "/v1/terminals/{name}/status", id: "askTerminal", section: "payments", summary: "Ask the terminal itself whether it is ready; no money moves",
 			roles: selling, status: 200, problems: []int{404, 503}, add: handle((*Server).terminalStatus)},
-	}
-}
-
-func deviceRoutes() []*route {
 		{method: "POST", path: "/v1/terminals/{name}/end-of-day", id: "endOfDay", section: "payments", summary: "Close the terminal's day and compare its figures with ours; may take minutes",
 			roles: selling, status: 200, problems: []int{404, 409, 503}, add: handle((*Server).endOfDay)},
 		{method: "POST", path: "/v1/terminals/{name}/totals", id: "terminalTotals", section: "payments", summary: "Compare the terminal's figures since its last end of day with ours",
 			roles: selling, status: 200, problems: []int{404, 409, 503}, add: handle((*Server).terminalTotals)},
 		{method: "POST", path: "/v1/terminals/{name}/display", id: "displayOnTerminal", section: "payments", summary: "Show lines to the customer",
 			roles: selling, body: bodyNeeded, status: 200, problems: []int{404, 409, 503}, add: handle((*Server).displayOnTerminal)},
+	}
+}
+
+func deviceRoutes() []*route {
 	return []*route{
 		{method: "GET", path: "/v1/devices", id: "listDevices", section: "devices", summary: "List configured devices and how they are",
 			roles: everybody, status: 200, add: handle((*Server).listDevices)},

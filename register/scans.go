@@ -6,12 +6,12 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"storeagent/devices"
 	"storeagent/devices/scanner"
 	"storeagent/internal/carddata"
 	"storeagent/internal/journal"
+	"storeagent/offline"
 	"storeagent/register/wire"
 )
 
@@ -24,7 +24,9 @@ func (s *Server) Scanned(ctx context.Context, scan scanner.Scan) error {
 		s.Refused(ctx, scan.Scanner, len(scan.Data), scan.At)
 		return nil
 	}
-	e := journal.NewEvent("scan", scan.At, s.describe(scan))
+	described := s.describe(scan)
+	s.describeItem(ctx, &described, scan)
+	e := journal.NewEvent("scan", scan.At, described)
 	e.Scanner = scan.Scanner
 	if h, held := s.claims.holder(scan.Scanner, time.Now()); held {
 		e.Owner = h.pairing
@@ -42,7 +44,8 @@ func (s *Server) describe(scan scanner.Scan) wire.Scan {
 	switch {
 	case s.isGiftcard(string(scan.Data)):
 		// Codes are money: they are neither broadcast nor kept in the event log.
-		out.Kind, out.Data, out.DataBase64, out.GTIN = "giftcard", mask(string(scan.Data)), nil, ""
+		out.Kind, out.Data, out.DataBase64, out.GTIN = "giftcard", offline.MaskCode(string(scan.Data)), nil, ""
+		out.CodeRef = s.codeRefs.put(string(scan.Data), time.Now())
 	case scan.Link:
 		out.Kind = "digitalLink"
 		describeGS1(&out, scan)
@@ -68,16 +71,6 @@ func (s *Server) isGiftcard(data string) bool {
 		}
 	}
 	return false
-}
-
-// mask keeps the last four characters of a longer code.
-func mask(code string) string {
-	n := utf8.RuneCountInString(code)
-	if n <= 8 {
-		return strings.Repeat("*", n)
-	}
-	runes := []rune(code)
-	return strings.Repeat("*", n-4) + string(runes[n-4:])
 }
 
 // Refused tells of a read that looked like a payment card: a device event with its length and nothing else.

@@ -50,13 +50,17 @@ type Config struct {
 	Sales    Sales
 	Queue    Queue
 	Payments Payments
-	Printing Printing
-	Devices  Devices
-	Counter  Counter
-	SignIn   offline.SignIn
-	Upkeep   Upkeep
-	Findings Findings
-	Schema   Schema
+	// Giftcards is nil where no gift cards are taken.
+	Giftcards Giftcards
+	// Catalogue is nil where there is none.
+	Catalogue Catalogue
+	Printing  Printing
+	Devices   Devices
+	Counter   Counter
+	SignIn    offline.SignIn
+	Upkeep    Upkeep
+	Findings  Findings
+	Schema    Schema
 
 	// Status gives what only cmd knows, from memory.
 	Status func() Extra
@@ -86,11 +90,12 @@ type Server struct {
 	openAPI   []byte
 	page      console
 
-	grants  grants
-	flights inFlight
-	claims  claims
-	changes changes
-	metrics *metrics
+	grants   grants
+	flights  inFlight
+	claims   claims
+	changes  changes
+	codeRefs codeRefs
+	metrics  *metrics
 
 	stopOnce sync.Once
 	stop     chan struct{} // closed when streams and long polls must end

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"storeagent/installer/config"
 	"storeagent/internal/journal"
 	"storeagent/offline"
+	"storeagent/offline/catalogue"
 	"storeagent/offline/cloud"
 	"storeagent/offline/signin"
 	"storeagent/offline/sqlite"
@@ -43,6 +45,8 @@ type agent struct {
 	cloud     *cloud.Client
 	forwarder *offline.Forwarder
 	desk      *offline.Desk
+	giftcards *offline.GiftcardDesk
+	catalogue *catalogue.Catalogue
 	server    *register.Server
 	relay     *relay
 }
@@ -57,7 +61,7 @@ func newAgent(ctx context.Context, cfg *config.Config, log *slog.Logger, getenv 
 	if err := errors.Join(a.joinDevices(getenv), a.joinCloud(ctx, getenv)); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	if err := a.joinServer(); err != nil {
+	if err := errors.Join(a.joinCatalogue(), a.joinServer()); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
@@ -129,6 +133,11 @@ func (a *agent) joinCloud(ctx context.Context, getenv func(string) string) error
 		return err
 	}
 	sc.OnChange = a.signInChanged
+	keys, err := signin.NewKeyFile(a.cfg.Data.Dir) // one key seals the sign-in and the gift cards
+	if err != nil {
+		return err
+	}
+	sc.Keys = keys
 	if a.signIn, err = signin.New(ctx, sc); err != nil {
 		return err
 	}
@@ -142,7 +151,7 @@ func (a *agent) joinCloud(ctx context.Context, getenv func(string) string) error
 		Store: a.store.Outbox(), Cloud: a.cloud, Settings: a.store.Settings(), Events: a.store.Events(), Log: a.log,
 		Currency: a.cfg.Store.Currency, MaxInFlight: c.MaxInFlight, StartRate: c.StartRate, MaxRate: c.MaxRate,
 		ResumeJitter: c.ResumeJitter.Duration, UnknownOutcome: c.UnknownOutcome, UnknownOutcomeBy: c.UnknownOutcomeBy,
-		Audit: auditor{a.store.Audit()},
+		Audit: auditor{a.store.Audit()}, Giftcards: a.cloud, Keys: keys, GiftcardHold: a.cfg.Giftcard.Hold.Duration,
 	}); err != nil {
 		return err
 	}
@@ -150,7 +159,10 @@ func (a *agent) joinCloud(ctx context.Context, getenv func(string) string) error
 		Store: a.store.Outbox(), Forwarder: a.forwarder, Log: a.log, StoreCode: a.cfg.Store.Code, Register: a.cfg.Store.Register,
 		Currency: a.cfg.Store.Currency, Location: a.cfg.Store.Location, SendPurchases: c.SendPurchases, Moves: a.store.Outbox(),
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return a.joinGiftcards()
 }
 
 // auditor gives the forwarder its one word for the audit.
@@ -181,7 +193,7 @@ func (a *agent) joinServer() error {
 		StoreCode: s.Code, Register: s.Register, Currency: s.Currency,
 		StoreName: s.Name, StoreAddress: s.Address, TaxID: s.TaxID, GiftcardPrefixes: a.cfg.Giftcard.Prefixes,
 		Keys: a.store.Keys(), Events: a.store.Events(), Pairings: a.store.Pairings(), Sales: a.desk, Queue: a.desk,
-		Payments: a.payments, Printing: a.spooler, Devices: a.devices, Counter: a.counter, SignIn: a.signIn,
+		Payments: a.payments, Giftcards: a.giftcards, Catalogue: a.catalogue, Printing: a.spooler, Devices: a.devices, Counter: a.counter, SignIn: a.signIn,
 		Upkeep: a.desk, Findings: a.store, Schema: a.cloud,
 		Status: a.status, Ready: a.store.Writable, Log: a.log,
 	})
@@ -208,7 +220,7 @@ func (a *agent) status() register.Extra {
 	for _, f := range a.store.Findings() { // a full disk among them
 		x.Problems = append(x.Problems, wire.StatusProblem{Code: f.Code, Severity: string(f.Severity), Message: f.Message, Hint: f.Hint})
 	}
-	for _, p := range a.desk.Problems() {
+	for _, p := range slices.Concat(a.desk.Problems(), a.giftcards.Problems(), a.catalogue.Problems()) {
 		x.Problems = append(x.Problems, wire.StatusProblem{Code: p.Code, Severity: p.Severity, Message: p.Message, Hint: p.Hint})
 	}
 	for _, p := range a.cloud.SchemaProblems() {
@@ -231,6 +243,8 @@ func (a *agent) run(ctx context.Context, listeners ...net.Listener) error {
 	g.Go(func() error { return a.spooler.Run(ctx) })
 	g.Go(func() error { return a.signIn.Run(ctx) })
 	g.Go(func() error { return a.forwarder.Run(ctx) })
+	g.Go(func() error { return a.catalogue.Run(ctx) })
+	g.Go(func() error { return a.giftcards.Run(ctx) })
 	g.Go(func() error { return a.store.Run(ctx, time.Duration(a.cfg.Data.KeepDays)*24*time.Hour) })
 	return g.Wait()
 }

@@ -81,6 +81,7 @@ type Cloud struct {
 // Giftcard says which codes are gift cards and what may be done with them while offline.
 type Giftcard struct {
 	Prefixes []string        `toml:"prefixes"`
+	Hold     Duration        `toml:"hold"` // after which the cloud drops an authorization nobody captured: its Delay Period
 	Offline  GiftcardOffline `toml:"offline"`
 }
 
@@ -200,6 +201,12 @@ func defaults() Config {
 		Server:   Server{Listen: "127.0.0.1:8787"},
 		Data:     Data{Dir: "/var/lib/storeagent", KeepDays: 30},
 		Payments: Payments{OrphanAfter: Duration{15 * time.Minute}},
+		Giftcard: Giftcard{
+			Hold: Duration{24 * time.Hour},
+			Offline: GiftcardOffline{
+				AllowAdd: true, MaxAmountPerTransaction: "25", MaxTotalStoredAmount: "250", MaxStoredCount: 50, MaxAgeHours: 24,
+			},
+		},
 		Cloud: Cloud{
 			Flow: "device", Scopes: []string{"openid", "offline_access"}, SendPurchases: true, UnknownOutcome: "park",
 			MaxInFlight: 8, MaxRate: 100, StartRate: 1, ResumeJitter: Duration{10 * time.Second},

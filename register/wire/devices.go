@@ -7,6 +7,7 @@ import (
 
 	"storeagent/devices/printer"
 	"storeagent/devices/scanner/gs1"
+	"storeagent/offline/catalogue"
 )
 
 // Op is one operation of a print document. It is printer.Op with one difference in JSON: on a barcode, text is true
@@ -85,12 +86,15 @@ type Scan struct {
 	Data       string `json:"data" doc:"The text without AIM identifier; masked for a gift card"`
 	DataBase64 []byte `json:"dataBase64,omitempty" doc:"The same bytes; absent for a gift card"`
 	GTIN       string `json:"gtin,omitempty" doc:"14 digits"`
+	CodeRef    string `json:"codeRef,omitempty" doc:"Of a gift card: stands for its code in the gift card calls, for 10 minutes"`
 
 	GS1         map[string]string `json:"gs1,omitempty" doc:"Values by application identifier"`
 	GS1Errors   []gs1.Fault       `json:"gs1Errors,omitempty" doc:"What is wrong with the element strings; then there is no gs1"`
 	GS1Warnings []gs1.Fault       `json:"gs1Warnings,omitempty" doc:"Identifiers without the company they need"`
 	Weight      string            `json:"weight,omitempty" doc:"Net weight in kilograms, from the code itself"`
-	Price       string            `json:"price,omitempty" doc:"Amount payable as a decimal text, from the code itself"`
+	Price       string            `json:"price,omitempty" doc:"Amount payable from the code itself, else the item's price; a decimal text"`
+
+	Item *catalogue.ItemView `json:"item,omitempty" doc:"Where the local copy has exactly one item for the code"`
 
 	Kind string    `json:"kind" enum:"item,giftcard,digitalLink,unknown"`
 	At   time.Time `json:"at"`

@@ -25,6 +25,8 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Errors    []FieldError `json:"errors,omitempty"`
 	FirstID   string       `json:"firstId,omitempty" doc:"With duplicate_transaction: the sale accepted first"`
 
+	Rule string `json:"rule,omitempty" doc:"With offline_not_allowed: the rule that fired"`
+
 	Undelivered *offline.Exposure `json:"undelivered,omitempty" doc:"With undelivered: how much is still to be delivered"`
 }
 

@@ -60,10 +60,15 @@ func (t *Terminal) portError(op string, kind port.Kind, hint string, err error) 
 	return &port.Error{Op: op, Address: t.link.Info().Port, Kind: kind, Hint: hint, Err: err}
 }
 
-// newHeader makes the header of a message of ours.
+// newHeader makes the header of a message of ours. What only uses a part of the terminal, its display or its printer, is
+// of class Device (nexo Retailer 3.0, MessageClass).
 func (t *Terminal) newHeader(category, serviceID string) header {
+	class := "Service"
+	if category == catDisplay || category == catPrint {
+		class = "Device"
+	}
 	return header{
-		ProtocolVersion: protocolVersion, MessageClass: "Service", MessageCategory: category, MessageType: "Request",
+		ProtocolVersion: protocolVersion, MessageClass: class, MessageCategory: category, MessageType: "Request",
 		SaleID: t.saleID, ServiceID: serviceID, POIID: t.poiid,
 	}
 }

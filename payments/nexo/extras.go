@@ -126,7 +126,7 @@ func (t *Terminal) totals(r *totalsResponse) (payments.Totals, error) {
 	return out, nil
 }
 
-// Display implements payments.Displayer.
+// Display implements payments.Displayer. A terminal that shows no texts of the register says so, and that is the error.
 func (t *Terminal) Display(ctx context.Context, lines []string, d time.Duration) error {
 	o := displayOutput{Device: "CustomerDisplay", InfoQualify: "Display", OutputContent: textOutput(lines)}
 	if d > 0 {

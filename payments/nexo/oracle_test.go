@@ -148,7 +148,10 @@ func TestOracleKnowsOurFields(t *testing.T) {
 		{ReconciliationRequest: &reconciliationRequest{"SaleReconciliation"}},
 		{LoginRequest: term.loginRequest(vectorTime)},
 	} {
-		r.MessageHeader = vectorHeader()
+		r.MessageHeader = term.newHeader(catDiagnosis, "0000000042")
+		if r.DisplayRequest != nil {
+			r.MessageHeader = term.newHeader(catDisplay, "0000000042")
+		}
 		add(r, nil)
 	}
 	var got []struct{ Message any }

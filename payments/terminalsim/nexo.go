@@ -217,6 +217,8 @@ func (n *Nexo) read(raw []byte) (nexoHeader, map[string]json.RawMessage, error) 
 		return nexoHeader{}, nil, errors.New("not for this terminal")
 	case h.ProtocolVersion != "3.0" || h.MessageType != "Request" || h.ServiceID == "" || len(h.ServiceID) > 10 || h.SaleID == "":
 		return nexoHeader{}, nil, errors.New("header is wrong")
+	case (h.MessageClass == "Device") != (h.MessageCategory == "Display" || h.MessageCategory == "Print"):
+		return nexoHeader{}, nil, errors.New("message class is wrong")
 	}
 	return h, inner.SaleToPOIRequest, nil
 }

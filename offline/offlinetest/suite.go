@@ -58,6 +58,13 @@ func Suite(t *testing.T, open func(t *testing.T) offline.Store) {
 		{"Counts", counts},
 		{"SaleStateIsTheWorst", saleStateWorst},
 		{"EventsJoinTheirCommit", eventsJoin},
+		{"GiftcardReadsBack", cardReadsBack},
+		{"GiftcardForgetsItsPIN", cardForgetsItsPIN},
+		{"OpenGiftcards", cardOpenList},
+		{"GiftcardChanges", cardChanges},
+		{"GiftcardCapture", cardCapture},
+		{"GiftcardTenders", cardTenders},
+		{"GiftcardBalances", cardBalances},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.run(&suite{T: t, store: open(t), ctx: t.Context()})

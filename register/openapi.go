@@ -109,6 +109,12 @@ func schemaName(t reflect.Type, hint string) string {
 		return "PrintOperation"
 	case "printer.Cell":
 		return "PrintCell"
+	case "catalogue.Status":
+		return "Catalog"
+	case "catalogue.FeedStatus":
+		return "CatalogFeed"
+	case "catalogue.ItemView":
+		return "Item"
 	case "printer.Job":
 		return "PrintJob"
 	}

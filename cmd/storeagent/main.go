@@ -53,6 +53,7 @@ type cli struct {
 	ScanTest     scanTestCmd     `cmd:"" name:"scan-test" help:"Show what a scanner reads."`
 	TerminalTest terminalTestCmd `cmd:"" name:"terminal-test" help:"Ask a card terminal how it is; no money moves."`
 	Queue        queueCmd        `cmd:"" help:"Look at and decide about what the cloud has not got."`
+	Catalog      catalogCmd      `cmd:"" help:"Look at the local copy of items, prices and customers, or fetch it now."`
 	Simulate     simulateCmd     `cmd:"" help:"Run one simulated device or the simulated cloud."`
 	Cfg          configCmd       `cmd:"" name:"config" help:"Work with the configuration file."`
 	Schema       schemaCmd       `cmd:"" help:"Compare what the cloud offers with what the agent needs."`

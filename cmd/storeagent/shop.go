@@ -169,12 +169,24 @@ func newCloud(issuer string, access time.Duration) (*cloudsim.Sim, error) {
 	if err != nil {
 		return nil, err
 	}
-	sim, err := cloudsim.New(cloudsim.Options{SignIn: signIn})
+	sim, err := cloudsim.New(cloudsim.Options{SignIn: signIn, Goods: cloudGoods(), Barcodes: true})
 	if err != nil {
 		return nil, err
 	}
 	sim.Gzip(true)
 	return sim, nil
+}
+
+// cloudGoods is the stock that the simulated cloud knows: what the demo sells, and two items more.
+func cloudGoods() []cloudsim.Goods {
+	var list []cloudsim.Goods
+	uom, quantity := "EA", cloudsim.Number("40")
+	for _, g := range append(stock(), goods{"0012345678905", "GUM001", "Gum small pack", "1.99"}, goods{"028400064057", "LAYS002", "Lays Chips 13 oz", "3.98"}) {
+		price := cloudsim.Number(g.price)
+		list = append(list, cloudsim.Goods{SKU: g.sku, Name: &g.name, LongName: &g.name, SaleUom: &uom, StockUom: &uom, Barcode: &g.code,
+			Warehouses: []cloudsim.Shelf{{WarehouseCode: "DALLAS", SKU: g.sku, BasePrice: &price, QuantityAvailable: &quantity}}})
+	}
+	return list
 }
 
 func listenLoopback(ctx context.Context, address string) (net.Listener, error) {

@@ -138,6 +138,7 @@ type Position struct {
 	Back        int       `json:"back,omitempty"`    // how often the listing moved under us in the pass
 	Suspect     bool      `json:"suspect,omitempty"` // it moved too often to be sure that nothing was missed
 	Recheck     bool      `json:"recheck,omitempty"` // an earlier pass was, and no full one since
+	Limited     bool      `json:"limited,omitempty"` // the cloud held rows back for lack of a permission
 	StartedAt   time.Time `json:"startedAt"`
 	CompletedAt time.Time `json:"completedAt"` // of the last pass that ended
 	FullAt      time.Time `json:"fullAt"`      // of the last full one

@@ -24,7 +24,7 @@ const (
 	maxBack   = 20  // times in one pass; then it goes on and a full pass follows soon
 
 	pagePause    = 250 * time.Millisecond // between two pages: first fetches are long, and the line is the sales'
-	awayPause    = 5 * time.Second        // until the way to the cloud is looked at again
+	awayPause    = time.Second            // until the way to the cloud is looked at again
 	yieldPause   = time.Second            // while sales wait
 	yieldAtMost  = 30                     // pauses before one page; then a page comes between
 	fullEvery    = 7 * 24 * time.Hour     // a full pass finds what was deleted
@@ -78,6 +78,7 @@ type feed struct {
 	nextAt  time.Time
 	fails   int
 	problem error // of the last try
+	full    bool  // somebody asked for a full pass
 }
 
 // New makes a Catalogue that fetches nothing until Run.
@@ -104,11 +105,13 @@ func New(c Config) (*Catalogue, error) {
 	return cat, nil
 }
 
-// SyncNow makes every feed look for changes at once, those that were refused too.
-func (c *Catalogue) SyncNow() {
+// SyncNow makes every feed look for changes at once, those that were refused too; with full it reads everything again,
+// so that what was deleted goes and what the account may newly see comes.
+func (c *Catalogue) SyncNow(full bool) {
 	c.mu.Lock()
 	for _, f := range c.feeds {
 		f.nextAt, f.fails = time.Time{}, 0
+		f.full = f.full || full
 	}
 	c.mu.Unlock()
 	select {
@@ -184,6 +187,11 @@ func (c *Catalogue) due(now time.Time) (Feed, time.Duration) {
 // step fetches one page of a feed and plans the next.
 func (c *Catalogue) step(ctx context.Context, name Feed) {
 	pos, err := c.position(ctx, name)
+	if err == nil && !pos.Open {
+		c.mu.Lock()
+		pos = begin(pos, name, time.Now(), c.feeds[name].full)
+		c.mu.Unlock()
+	}
 	if err == nil {
 		pos, err = c.page(ctx, name, pos)
 	}
@@ -196,6 +204,7 @@ func (c *Catalogue) step(ctx context.Context, name Feed) {
 	f.problem = err
 	if err == nil {
 		f.pos, f.fails = pos, 0
+		f.full = f.full && !pos.Full
 	}
 	f.nextAt = c.plan(time.Now(), f)
 	c.mu.Unlock()
@@ -230,9 +239,9 @@ func (c *Catalogue) position(ctx context.Context, name Feed) (Position, error) {
 
 // begin opens a pass: from the last mark, or from the beginning where there is none, where it is time to look for
 // what was deleted, or where the last pass could not be sure.
-func begin(p Position, name Feed, now time.Time) Position {
+func begin(p Position, name Feed, now time.Time, full bool) Position {
 	age := now.Sub(p.FullAt)
-	full := p.Mark == "" || p.Recheck && age > recheckAfter || name != Sales && age > fullEvery
+	full = full || p.Mark == "" || p.Recheck && age > recheckAfter || name != Sales && age > fullEvery
 	next := Position{Open: true, Full: full, Mark: p.Mark, StartedAt: now.UTC(), CompletedAt: p.CompletedAt, FullAt: p.FullAt, Recheck: p.Recheck}
 	if !full {
 		next.Since = p.Mark
@@ -247,9 +256,6 @@ func begin(p Position, name Feed, now time.Time) Position {
 // there, we go back until they are.
 func (c *Catalogue) page(ctx context.Context, name Feed, pos Position) (Position, error) {
 	now := time.Now()
-	if !pos.Open {
-		pos = begin(pos, name, now)
-	}
 	pos.Tail = slices.Clone(pos.Tail)
 	skip := max(0, pos.Next-pos.Lap)
 	page, err := c.cfg.Source.Page(ctx, Query{Feed: name, Since: pos.Since, First: pageRows, Skip: skip})
@@ -271,6 +277,7 @@ func (c *Catalogue) page(ctx context.Context, name Feed, pos Position) (Position
 	pos.Next = came
 	pos.Tail = append(pos.Tail, page.Keys...)
 	pos.Tail = pos.Tail[max(0, len(pos.Tail)-tailRows):]
+	pos.Limited = pos.Limited || page.Limited
 	if page.Until != "" {
 		pos.Until = page.Until
 	}
@@ -288,7 +295,7 @@ func (c *Catalogue) page(ctx context.Context, name Feed, pos Position) (Position
 		return pos, err
 	}
 	if !pos.Open {
-		err = c.tidy(ctx, name, pos, page.Limited, now)
+		err = c.tidy(ctx, name, pos, now)
 	}
 	return pos, err
 }
@@ -338,8 +345,8 @@ func cut[T any](rows []T) (head, rest []T) {
 
 // tidy removes what a full pass did not see any more, and old sales. A pass that saw nothing, not everything, or
 // could not be sure, removes nothing.
-func (c *Catalogue) tidy(ctx context.Context, name Feed, pos Position, limited bool, now time.Time) error {
-	if pos.Full && !pos.Suspect && !limited && pos.Received > 0 && name != Sales {
+func (c *Catalogue) tidy(ctx context.Context, name Feed, pos Position, now time.Time) error {
+	if pos.Full && !pos.Suspect && !pos.Limited && pos.Received > 0 && name != Sales {
 		if err := drain(func() (int, error) { return c.cfg.Store.Sweep(ctx, name, pos.StartedAt, batchRows) }); err != nil {
 			return fmt.Errorf("remove what is gone from %s: %w", name, err)
 		}
@@ -383,7 +390,7 @@ func (c *Catalogue) plan(now time.Time, f *feed) time.Time {
 	}
 	every := c.cfg.Every
 	if f.pos.Mark == "" { // the cloud tells no changes: each look is a full one
-		every = max(8*every, 2*time.Hour)
+		every = max(8*every, 6*time.Hour)
 	}
 	at := now.Add(jitter(every))
 	local := now.In(c.cfg.Location)

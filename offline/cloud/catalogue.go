@@ -103,14 +103,26 @@ func (c *Client) readPage(ctx context.Context, kind string, values map[string]st
 		return nil, fmt.Errorf("read %s: %w", kind, catalogue.ErrKind)
 	}
 	var root *objectField
-	if roots := c.queryRoots(ctx); roots != nil {
+	roots, err := c.queryRoots(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", kind, err)
+	}
+	if roots != nil {
 		r, ok := roots[q.root.name]
 		if !ok {
 			return nil, fmt.Errorf("read %s: %w", kind, catalogue.ErrUnsupported)
 		}
 		root = &r
 	}
-	asked, err := q.fit(root, values, func(name string) *objectType { return c.objectNamed(ctx, name) })
+	var lost error
+	asked, err := q.fit(root, values, func(name string) *objectType {
+		o, err := c.objectNamed(ctx, name)
+		lost = errors.Join(lost, err)
+		return o
+	})
+	if lost != nil {
+		return nil, fmt.Errorf("read %s: %w", kind, lost)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w: %w", kind, catalogue.ErrUnsupported, err)
 	}

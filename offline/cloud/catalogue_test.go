@@ -88,7 +88,7 @@ func TestCatalogueEndToEnd(t *testing.T) {
 			price := cloudsim.Number("1.75")
 			sim.SetShelf(cloudsim.Shelf{SKU: "SKU-0042", WarehouseCode: "DALLAS", BasePrice: &price})
 			sim.SetGoods(someGoods(251)[250])
-			c.SyncNow()
+			c.SyncNow(false)
 			waitUntil(t, func() bool {
 				a, b := found("SKU-0042"), found("SKU-0250")
 				return len(a) == 1 && a[0].Price == "1.75" && len(b) == 1

@@ -128,7 +128,7 @@ func New(c Config) (*Client, error) {
 		ResponseHeaderTimeout:  headerTimeout,
 		MaxResponseHeaderBytes: headerLimit,
 	}
-	cl := &Client{tokens: c.Token, transport: transport, docs: docs, readings: readings, log: c.Log}
+	cl := &Client{tokens: c.Token, transport: transport, docs: docs, readings: readings, queries: newQuerySchema(), log: c.Log}
 	cl.names = openSchemaStore(c.SchemaDir, u.String(), c.Log)
 	cl.gql = graphql.NewClient(u.String(), &doer{client: &http.Client{
 		Transport:     transport,

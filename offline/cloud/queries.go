@@ -4,44 +4,63 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
 // querySchema is what introspection told of the queries, in memory: it is asked for when a query is first used.
 type querySchema struct {
-	mu      sync.Mutex
+	turn    chan struct{}          // holds one token; whoever has it may use the rest
 	roots   map[string]objectField // nil where not known
 	types   map[string]*objectType
 	askedAt time.Time
 }
 
-// roots learns which queries there are, once a day or an hour after a failure. The result is nil where the cloud does
-// not show its schema.
-func (c *Client) queryRoots(ctx context.Context) map[string]objectField {
+func newQuerySchema() querySchema { return querySchema{turn: make(chan struct{}, 1)} }
+
+// take waits for the turn, which somebody may have who waits for the cloud.
+func (s *querySchema) take(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *querySchema) give() { <-s.turn }
+
+// queryRoots learns which queries there are, once a day or an hour after a failure. The result is nil where the cloud does
+// not show its schema. It fails where no answer came: to go on without the schema would leave out fields that are there.
+func (c *Client) queryRoots(ctx context.Context) (map[string]objectField, error) {
 	s := &c.queries
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.take(ctx); err != nil {
+		return nil, err
+	}
+	defer s.give()
 	age := time.Since(s.askedAt)
 	if !s.askedAt.IsZero() && age >= 0 && (age < schemaRetry || s.roots != nil && age < schemaFresh) {
-		return s.roots
+		return s.roots, nil
+	}
+	roots, err := c.askRoots(ctx)
+	if errors.Is(err, errUnanswered) {
+		return nil, err
 	}
 	s.types = map[string]*objectType{}
-	roots, err := c.askRoots(ctx)
-	if ctx.Err() != nil {
-		return s.roots
-	}
 	s.askedAt, s.roots = time.Now(), roots
 	if err != nil {
 		c.log.InfoContext(ctx, "cloud queries not learned, documented fields are asked for", "error", err)
 	}
-	return s.roots
+	return s.roots, nil
 }
 
 // forgetQueries makes the next query ask for the schema again, but not more than once in an hour.
 func (c *Client) forgetQueries() {
-	c.queries.mu.Lock()
-	defer c.queries.mu.Unlock()
+	select {
+	case c.queries.turn <- struct{}{}:
+	default: // it is being asked for
+		return
+	}
+	defer c.queries.give()
 	if time.Since(c.queries.askedAt) > schemaRetry {
 		c.queries.askedAt = time.Time{}
 	}
@@ -93,23 +112,26 @@ func (c *Client) askRoots(ctx context.Context) (map[string]objectField, error) {
 	return roots, nil
 }
 
-// objectNamed gives an object type, asking for it once; nil where the cloud does not show it.
-func (c *Client) objectNamed(ctx context.Context, name string) *objectType {
+// objectNamed gives an object type, asking for it once; nil where the cloud does not show it. It fails where no
+// answer came.
+func (c *Client) objectNamed(ctx context.Context, name string) (*objectType, error) {
 	s := &c.queries
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.take(ctx); err != nil {
+		return nil, err
+	}
+	defer s.give()
 	if o, ok := s.types[name]; ok {
-		return o
+		return o, nil
 	}
 	o, err := c.askObject(ctx, name)
-	if ctx.Err() != nil {
-		return nil
+	if errors.Is(err, errUnanswered) {
+		return nil, err
 	}
 	if err != nil {
 		c.log.DebugContext(ctx, "cloud type not learned", "type", name, "error", err)
 	}
 	s.types[name] = o
-	return o
+	return o, nil
 }
 
 func (c *Client) askObject(ctx context.Context, name string) (*objectType, error) {

@@ -420,16 +420,21 @@ func (c *Client) typeNamed(ctx context.Context, name string) (introspectedType, 
 	return *answer.Type, nil
 }
 
-// read asks a query and decodes its data.
+// errUnanswered tells that the cloud did not say whether it shows its schema.
+var errUnanswered = errors.New("no answer")
+
+// read asks a query and decodes its data. Errors: errUnanswered, others where the cloud refused.
 func (c *Client) read(ctx context.Context, doc string, variables map[string]any, into any) error {
 	token, err := c.tokens.AccessToken(ctx)
 	if err != nil {
-		return fmt.Errorf("introspect: %w", err)
+		return fmt.Errorf("introspect: %w: %w", errUnanswered, err)
 	}
 	a := c.ask(ctx, request{document: c.docs[doc].text, name: c.docs[doc].name, variables: variables}, token)
 	switch {
 	case a.broken != nil:
-		return fmt.Errorf("introspect: %s", clean(a.broken.Error(), a.secrets))
+		return fmt.Errorf("introspect: %w: %s", errUnanswered, clean(a.broken.Error(), a.secrets))
+	case len(a.errors) > 0 && faultOf(a).Code == codeNotAuthenticated:
+		return fmt.Errorf("introspect: %w: %s", errUnanswered, faultOf(a).Message)
 	case len(a.errors) > 0:
 		return fmt.Errorf("introspect: %s", faultOf(a).Message)
 	}

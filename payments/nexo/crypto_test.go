@@ -2,6 +2,7 @@ package nexo
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"storeagent/payments"
 	"storeagent/payments/money"
+	"storeagent/payments/terminalsim"
 )
 
 // A protected message that other software accepts, with the nonce 00 01 .. 0F.
@@ -223,6 +225,75 @@ func TestApprovedInAnotherCurrency(t *testing.T) {
 	p = paymentResponse{Response: result{Result: "Partial"}}
 	if _, err := p.outcome(payments.Txn{Kind: payments.DoSale, Amount: a}); err == nil {
 		t.Error("a part of unknown size taken for something")
+	}
+}
+
+func TestRepeats(t *testing.T) {
+	read := func(text string) *transactionStatusResponse {
+		var s transactionStatusResponse
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatal(err)
+		}
+		return &s
+	}
+	const good = `{"RepeatedMessageResponse":{"MessageHeader":{"SaleID":"REG01","ServiceID":"S1"},"RepeatedResponseMessageBody":{"PaymentResponse":{"Response":{"Result":"Success"}}}}}`
+	if b, ok := read(good).repeats(catPayment, "REG01", "S1"); !ok || b.payment == nil {
+		t.Error("the answer to our message is not taken")
+	}
+	for name, text := range map[string]string{
+		"nothing":        `{}`,
+		"another":        strings.Replace(good, "S1", "S2", 1),
+		"other register": strings.Replace(good, "REG01", "REG02", 1),
+		"other kind":     strings.Replace(good, "PaymentResponse", "ReversalResponse", 1),
+	} {
+		if _, ok := read(text).repeats(catPayment, "REG01", "S1"); ok {
+			t.Errorf("%s is taken for ours", name)
+		}
+	}
+	if _, ok := read(good).repeats(catReversal, "REG01", "S1"); ok {
+		t.Error("a payment is taken for a reversal")
+	}
+}
+
+func TestVerify(t *testing.T) {
+	const poiid = "P400Plus-275039202"
+	show := func(name string) ([]*x509.Certificate, *x509.CertPool) {
+		cert, root, err := terminalsim.NexoCertificate(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(cert.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool, err := rootPool(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []*x509.Certificate{leaf}, pool
+	}
+	good, root := show(poiid)
+	_, otherRoot := show(poiid)
+	if err := verify(good, root, poiid); err != nil {
+		t.Errorf("good: %v", err)
+	}
+	if legacy, root := show("legacy-terminal-certificate"); verify(legacy, root, poiid) != nil {
+		t.Error("older terminals are refused")
+	}
+	for want, err := range map[string]error{
+		"unknown authority": verify(good, otherRoot, poiid),
+		"no certificate":    verify(nil, root, poiid),
+		"not for":           verify(good, root, "P400Plus-1"),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	for _, name := range []string{"shop.example.com", "P400Plus-1.evil", "P400Plus", ""} {
+		chain, root := show(name)
+		if err := verify(chain, root, poiid); err == nil || !strings.Contains(err.Error(), "no terminal") {
+			t.Errorf("%q: %v", name, err)
+		}
 	}
 }
 

@@ -103,17 +103,25 @@ func (t *Terminal) lookUp(ctx context.Context, category, ref string) (found, bod
 	if s.Response.Result != resultSuccess {
 		return t.missing(s.Response)
 	}
-	m := s.RepeatedMessageResponse
-	if m == nil {
-		return foundUnclear, body{}, nil
-	}
-	b := body{m.RepeatedResponseMessageBody.PaymentResponse, m.RepeatedResponseMessageBody.ReversalResponse}
-	h := m.MessageHeader
-	if h.ServiceID != ref || h.SaleID != t.saleID || category == catPayment && b.payment == nil || category == catReversal && b.reversal == nil {
-		t.log.Warn("terminal repeats the answer to another message", "asked", ref, "got", mask(h.ServiceID), "category", mask(h.MessageCategory))
+	b, ok := s.repeats(category, t.saleID, ref)
+	if !ok {
+		t.log.Warn("terminal repeats no answer to the message it was asked for", "asked", ref)
 		return foundUnclear, body{}, nil
 	}
 	return foundIt, b, nil
+}
+
+// repeats gives the repeated answer if it is the one to our message.
+func (s *transactionStatusResponse) repeats(category, saleID, ref string) (body, bool) {
+	m := s.RepeatedMessageResponse
+	if m == nil || m.MessageHeader.ServiceID != ref || m.MessageHeader.SaleID != saleID {
+		return body{}, false
+	}
+	b := body{m.RepeatedResponseMessageBody.PaymentResponse, m.RepeatedResponseMessageBody.ReversalResponse}
+	if category == catPayment {
+		return b, b.payment != nil
+	}
+	return b, b.reversal != nil
 }
 
 // missing reads why there is nothing to repeat.

@@ -390,12 +390,88 @@ func TestNotFound(t *testing.T) {
 			}
 		})
 	})
+	t.Run("forgot what it told", func(t *testing.T) {
+		atCounter(t, nil, func(t *testing.T, c *counter) {
+			c.do(t, payments.DoSale, "10.16", nil)
+			e := c.txn(t, payments.DoSale, "10.16", nil)
+			e.Baseline = payments.Baseline{Known: true, Trace: c.do(t, payments.DoSale, "1.00", nil).Ref}
+			e.Told = &payments.Outcome{State: payments.Approved}
+			if v, _, err := c.term.Recover(c.ctx, e.Attempt); v != payments.Unknown || err != nil {
+				t.Errorf("verdict %d, %v", v, err)
+			}
+			e.Told = nil
+			if v, _, err := c.term.Recover(c.ctx, e.Attempt); v != payments.NotCharged || err != nil {
+				t.Errorf("verdict %d, %v for a payment it never had", v, err)
+			}
+		})
+	})
 	t.Run("nothing to compare with", func(t *testing.T) {
 		atCounter(t, func(r *rig) { r.script("deaf") }, func(t *testing.T, c *counter) {
 			if v := recover(t, c, c.txn(t, payments.DoSale, "10.16", nil)); v != payments.Unknown {
 				t.Errorf("verdict %d", v)
 			}
 		})
+	})
+}
+
+// TestBusyWithAnother: a terminal that works for another register has not charged ours.
+func TestBusyWithAnother(t *testing.T) {
+	atCounter(t, func(r *rig) { r.script("slow=60") }, func(t *testing.T, c *counter) {
+		c.opt.SaleID = "LANE-4"
+		other := &counter{rig: c.rig, term: c.terminal(), ctx: c.ctx}
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		ctx, cancel := context.WithCancel(c.ctx)
+		defer cancel()
+		wg.Go(func() { _ = other.term.Run(ctx) })
+		synctest.Wait()
+		long := other.txn(t, payments.DoSale, "2.00", nil)
+		done := make(chan error)
+		go func() { done <- other.term.Do(ctx, long.Txn, long) }()
+		synctest.Wait()
+		e := c.txn(t, payments.DoSale, "1.00", nil)
+		if err := c.term.Do(c.ctx, e.Txn, e); !errors.Is(err, payments.ErrNotSent) || !errors.Is(err, payments.ErrTerminalBusy) {
+			t.Errorf("Do: %v", err)
+		}
+		if err := <-done; err != nil || long.Told.State != payments.Approved {
+			t.Errorf("the other register: %v", err)
+		}
+	})
+}
+
+// TestTimeLimit: nobody presents a card, so the terminal is told to stop.
+func TestTimeLimit(t *testing.T) {
+	atCounter(t, func(r *rig) { r.opt.TimeoutS = 30; r.script("wait") }, func(t *testing.T, c *counter) {
+		e := c.do(t, payments.DoSale, "1.00", nil)
+		if e.Told.State != payments.Canceled || e.Told.Decline.Code != "Aborted" {
+			t.Errorf("%+v", e.Told)
+		}
+	})
+}
+
+// lateAbort asks for an abort when the payment has just ended.
+type lateAbort struct {
+	*events
+	c *counter
+}
+
+func (l lateAbort) CommitOutcome(o payments.Outcome) error {
+	if err := l.c.term.Abort(l.c.ctx); err != nil {
+		l.c.t.Errorf("Abort: %v", err)
+	}
+	return l.events.CommitOutcome(o)
+}
+
+func TestAbortTooLate(t *testing.T) {
+	atCounter(t, nil, func(t *testing.T, c *counter) {
+		e := c.txn(t, payments.DoSale, "1.00", nil)
+		if err := c.term.Do(c.ctx, e.Txn, lateAbort{e, c}); err != nil {
+			t.Fatal(err)
+		}
+		c.script("slow=5")
+		if e := c.do(t, payments.DoSale, "1.00", nil); e.Told.State != payments.Approved {
+			t.Errorf("an old abort stopped the next payment: %+v", e.Told)
+		}
 	})
 }
 
@@ -479,7 +555,7 @@ func TestStrangers(t *testing.T) {
 		want string // in the problem
 	}{
 		"other root":       {otherRoot, "unknown authority"},
-		"other terminal":   {func(r *rig) { r.opt.POIID = "P400Plus-111111111" }, "not for"},
+		"other terminal":   {func(r *rig) { r.opt.POIID = "P400Plus-111111111" }, "certificate is for terminal"},
 		"other passphrase": {func(r *rig) { r.opt.Passphrase = "guess" }, "cannot decrypt"},
 		"other key":        {func(r *rig) { r.opt.KeyVersion = 2 }, "unknown key"},
 		"other path":       {func(r *rig) { r.port = "https://10.0.0.5:8443/other" }, "404"},

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"storeagent/payments/wireline"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -233,7 +235,7 @@ func TestMaskCards(t *testing.T) {
 		"größer 4111111111111111 bezahlt €":    "größer ************1111 bezahlt €",
 		"a4111111111111111b 5500000000000004c": "a************1111b ************0004c",
 	} {
-		got := maskCards(in)
+		got := wireline.MaskCards(in)
 		if want == "" {
 			if strings.Contains(got, "411111111111111") {
 				t.Errorf("%q: %q", in, got)
@@ -355,7 +357,7 @@ func FuzzStatus(f *testing.F) {
 		charset := []Charset{CP437, Latin1, Latin9, UTF8}[cs%4]
 		info, err := parseStatus(data, charset)
 		for _, text := range []string{info.brand, info.text, info.approval} {
-			if maskCards(text) != text {
+			if wireline.MaskCards(text) != text {
 				t.Fatalf("%q holds a card number", text)
 			}
 		}
@@ -389,7 +391,7 @@ func FuzzSlips(f *testing.F) {
 		}
 		r := s.receipt()
 		for _, l := range append(r.Customer, r.Merchant...) {
-			if maskCards(l) != l {
+			if wireline.MaskCards(l) != l {
 				t.Fatalf("%q holds a card number", l)
 			}
 		}

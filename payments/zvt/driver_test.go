@@ -7,16 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"storeagent/devices"
-	"storeagent/devices/port"
 	"storeagent/payments"
 	"storeagent/payments/money"
 	"storeagent/payments/terminalsim"
+	"storeagent/payments/terminaltest"
 	"storeagent/payments/zvt"
 )
 
@@ -63,28 +62,6 @@ func pay(ctx context.Context, t *testing.T, term payments.Terminal, amount money
 	return l, term.Do(ctx, payments.Txn{PaymentID: "p", Kind: payments.DoSale, Amount: amount}, l)
 }
 
-// running starts a driver and waits until it is ready; the test's end stops it.
-func running(t *testing.T, term payments.Terminal) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = term.Run(ctx) })
-	t.Cleanup(func() { cancel(); wg.Wait() })
-	ready(t, term)
-	return ctx
-}
-
-func ready(t *testing.T, term payments.Terminal) {
-	t.Helper()
-	for range 5000 {
-		if term.Info().State == devices.Ready {
-			return
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-	t.Fatalf("not ready: %+v", term.Info())
-}
-
 // inBoth runs f in a bubble over serial and over TCP.
 func inBoth(t *testing.T, o terminalsim.Options, f func(t *testing.T, r *rig)) {
 	for _, line := range []string{"serial", "tcp"} {
@@ -120,7 +97,7 @@ func TestScripts(t *testing.T) {
 		t.Run(c.script, func(t *testing.T) {
 			inBoth(t, terminalsim.Options{}, func(t *testing.T, r *rig) {
 				term := r.driver()
-				ctx := running(t, term)
+				ctx := terminaltest.Running(t, term)
 				if _, err := pay(ctx, t, term, cents(t, 1016)); err != nil {
 					t.Fatal(err)
 				}
@@ -139,7 +116,7 @@ func TestScripts(t *testing.T) {
 					if err == nil || errors.Is(err, payments.ErrNotSent) {
 						t.Fatalf("Do: %v, %+v", err, l.told)
 					}
-					ready(t, term)
+					terminaltest.Ready(t, term)
 					v, out, err := term.Recover(ctx, l.payment(cents(t, 1016)))
 					if err != nil || v != c.after || v == payments.Known && out.State != payments.Approved {
 						t.Fatalf("Recover: %d %+v %v", v, out, err)
@@ -153,7 +130,7 @@ func TestScripts(t *testing.T) {
 func TestPartialApproval(t *testing.T) {
 	inBoth(t, terminalsim.Options{}, func(t *testing.T, r *rig) {
 		term := r.driver()
-		ctx := running(t, term)
+		ctx := terminaltest.Running(t, term)
 		r.script("partial=500")
 		l, err := pay(ctx, t, term, cents(t, 1016))
 		if err != nil || l.told[0].ApprovedAmount.String() != "5.00" {
@@ -166,13 +143,13 @@ func TestPartialApproval(t *testing.T) {
 func TestTerminalThatCannotTell(t *testing.T) {
 	inBoth(t, terminalsim.Options{NoLast: true}, func(t *testing.T, r *rig) {
 		term := r.driver()
-		ctx := running(t, term)
+		ctx := terminaltest.Running(t, term)
 		r.script("deaf")
 		l, err := pay(ctx, t, term, cents(t, 700))
 		if err == nil || errors.Is(err, payments.ErrNotSent) || l.base.Known {
 			t.Fatalf("Do: %v, baseline %+v", err, l.base)
 		}
-		ready(t, term)
+		terminaltest.Ready(t, term)
 		if v, _, err := term.Recover(ctx, l.payment(cents(t, 700))); err != nil || v != payments.Unknown {
 			t.Errorf("Recover: %d %v", v, err)
 		}
@@ -183,7 +160,7 @@ func TestTerminalThatCannotTell(t *testing.T) {
 func TestReversalIsNotTheCharge(t *testing.T) {
 	inBoth(t, terminalsim.Options{ShowReversals: true}, func(t *testing.T, r *rig) {
 		term := r.driver()
-		ctx := running(t, term)
+		ctx := terminaltest.Running(t, term)
 		if _, err := pay(ctx, t, term, cents(t, 700)); err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +169,7 @@ func TestReversalIsNotTheCharge(t *testing.T) {
 		if err == nil {
 			t.Fatal("Do returned nil")
 		}
-		ready(t, term)
+		terminaltest.Ready(t, term)
 		for _, forget := range []bool{false, true} {
 			if forget {
 				l.told = nil
@@ -209,7 +186,7 @@ func TestReversalIsNotTheCharge(t *testing.T) {
 func TestWrongClock(t *testing.T) {
 	inBoth(t, terminalsim.Options{ClockOffset: -26 * time.Hour, TellTime: true}, func(t *testing.T, r *rig) {
 		term := r.driver()
-		ctx := running(t, term)
+		ctx := terminaltest.Running(t, term)
 		r.script("nonsense")
 		l, _ := pay(ctx, t, term, cents(t, 700))
 		if v, out, err := term.Recover(ctx, l.payment(cents(t, 700))); err != nil || v != payments.Known || out.State != payments.Approved {
@@ -222,7 +199,7 @@ func TestOverallTimeLimit(t *testing.T) {
 	inBoth(t, terminalsim.Options{}, func(t *testing.T, r *rig) {
 		r.opt.TimeoutS = 60
 		term := r.driver()
-		ctx := running(t, term)
+		ctx := terminaltest.Running(t, term)
 		r.script("wait") // the terminal itself would wait three minutes
 		l, err := pay(ctx, t, term, cents(t, 700))
 		if err != nil || len(l.told) != 1 || l.told[0].State != payments.Canceled {
@@ -260,7 +237,7 @@ func TestRegistrationRefused(t *testing.T) {
 func TestInfoAndStatus(t *testing.T) {
 	inBoth(t, terminalsim.Options{TerminalID: "28004869"}, func(t *testing.T, r *rig) {
 		term := r.driver()
-		ctx := running(t, term)
+		ctx := terminaltest.Running(t, term)
 		st, err := term.Status(ctx)
 		if err != nil || st.Text != "ready" {
 			t.Errorf("%+v %v", st, err)
@@ -276,7 +253,7 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 	inBoth(t, terminalsim.Options{}, func(t *testing.T, r *rig) {
 		var log bytes.Buffer // written by the owner goroutine, read after it ended
 		term, err := zvt.New(zvt.Config{
-			Name: "front", Open: r.open, Serial: r.serial, Options: r.opt,
+			Name: "front", Open: r.Open, Serial: r.serial, Options: r.opt,
 			Log: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		})
 		if err != nil {
@@ -285,7 +262,7 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); _ = term.Run(ctx) }()
-		ready(t, term)
+		terminaltest.Ready(t, term)
 		r.script("fullpan")
 		l, err := pay(ctx, t, term, cents(t, 1016))
 		if err != nil || len(l.receipt.Merchant) == 0 {
@@ -327,7 +304,7 @@ func TestNewRefusesOptions(t *testing.T) {
 func TestAmountsThatDoNotFit(t *testing.T) {
 	inBoth(t, terminalsim.Options{}, func(t *testing.T, r *rig) {
 		term := r.driver()
-		ctx := running(t, term)
+		ctx := terminaltest.Running(t, term)
 		for _, a := range []money.Amount{{}, cents(t, 0), cents(t, -5), cents(t, 1_000_000_000_000)} {
 			if _, err := pay(ctx, t, term, a); !errors.Is(err, payments.ErrNotSent) {
 				t.Errorf("%s: %v", a, err)
@@ -341,7 +318,7 @@ func TestAmountsThatDoNotFit(t *testing.T) {
 
 // exercise pays, loses a result and recovers, in real time.
 func exercise(t *testing.T, sim *terminalsim.ZVT, term payments.Terminal) {
-	ctx := running(t, term)
+	ctx := terminaltest.Running(t, term)
 	l, err := pay(ctx, t, term, cents(t, 1016))
 	if err != nil || l.told[0].State != payments.Approved || len(l.receipt.Customer) == 0 {
 		t.Fatalf("%v %+v", err, l.told)
@@ -357,26 +334,8 @@ func exercise(t *testing.T, sim *terminalsim.ZVT, term payments.Terminal) {
 }
 
 func TestOverLoopback(t *testing.T) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	sim := terminalsim.NewZVT(terminalsim.Options{Password: "123456"})
-	var wg sync.WaitGroup
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	wg.Go(func() {
-		for {
-			conn, err := lis.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { _ = sim.ServeTCP(ctx, conn) })
-		}
-	})
-	t.Cleanup(func() { cancel(); _ = lis.Close(); wg.Wait() })
-	open := func(ctx context.Context) (port.Port, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", lis.Addr().String())
-	}
+	open := terminaltest.Listen(t, func(ctx context.Context, conn net.Conn) { _ = sim.ServeTCP(ctx, conn) })
 	term, err := zvt.New(zvt.Config{Name: "lan", Open: open, Options: zvt.Options{Password: "123456", Print: true}})
 	if err != nil {
 		t.Fatal(err)

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"time"
 
-	"storeagent/devices/port"
+	"storeagent/payments/wireline"
 )
 
 // Times of the protocol (PA00P016, chapters on RS232 and on time-outs).
@@ -22,105 +20,23 @@ const (
 // repeats is how often a frame is sent again after NAK or T2.
 const repeats = 2
 
-// writeLimit bounds one write; a serial line at 9600 baud takes the longest command in a second.
-const writeLimit = 5 * time.Second
-
-var (
-	errSilent = errors.New("terminal does not answer")
-	errWoken  = errors.New("woken") // somebody wants the owner; never leaves this package
-	errNoAck  = errors.New("terminal does not acknowledge the frame")
-)
+var errNoAck = errors.New("terminal does not acknowledge the frame")
 
 // line carries APDUs over a port. Only the owner goroutine uses it.
 type line interface {
 	// send hands one APDU over. copies counts how often its bytes left, also with an error.
 	send(ctx context.Context, a apdu) (copies int, err error)
-	// next gives the next APDU, errSilent at until (zero: never), or errWoken when wake fires.
+	// next gives the next APDU, wireline.ErrSilent at until (zero: never), or wireline.ErrWoken when wake fires.
 	next(ctx context.Context, until time.Time, wake <-chan struct{}) (apdu, error)
-}
-
-// pump reads a port in its own goroutine, so that the owner can wait for bytes, time and wishes at once.
-type pump struct {
-	port   port.Port
-	chunks chan []byte // closed when reading ended
-	err    error       // why, set before chunks is closed
-	quit   chan struct{}
-}
-
-func startPump(p port.Port) *pump {
-	u := &pump{port: p, chunks: make(chan []byte), quit: make(chan struct{})}
-	go u.read()
-	return u
-}
-
-func (u *pump) read() {
-	defer close(u.chunks)
-	buf := make([]byte, 4096)
-	for {
-		n, err := u.port.Read(buf)
-		if n > 0 {
-			select {
-			case u.chunks <- bytes.Clone(buf[:n]):
-			case <-u.quit:
-				u.err = io.ErrClosedPipe
-				return
-			}
-		}
-		if err != nil {
-			u.err = err
-			return
-		}
-	}
-}
-
-// stop closes the port and returns when the reader ended.
-func (u *pump) stop() {
-	close(u.quit)
-	_ = u.port.Close() // devices.Link closes it again and has the error that matters
-	for range u.chunks {
-	}
-}
-
-// chunk waits for bytes until then (zero: for ever), for wake, or for ctx.
-func (u *pump) chunk(ctx context.Context, until time.Time, wake <-chan struct{}) ([]byte, error) {
-	var expired <-chan time.Time
-	if !until.IsZero() {
-		timer := time.NewTimer(time.Until(until))
-		defer timer.Stop()
-		expired = timer.C
-	}
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-wake:
-		return nil, errWoken
-	case <-expired:
-		return nil, errSilent
-	case b, ok := <-u.chunks:
-		if !ok {
-			return nil, fmt.Errorf("read from terminal: %w", u.err)
-		}
-		return b, nil
-	}
-}
-
-func (u *pump) write(b []byte) error {
-	if err := u.port.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
-		return fmt.Errorf("write to terminal: %w", err)
-	}
-	if _, err := u.port.Write(b); err != nil {
-		return fmt.Errorf("write to terminal: %w", err)
-	}
-	return nil
 }
 
 // tcpLine is the TCP form: APDUs one behind the other, cut into any pieces on the way.
 type tcpLine struct {
-	pump *pump
+	pump *wireline.Pump
 	buf  []byte
 }
 
-func (l *tcpLine) send(_ context.Context, a apdu) (int, error) { return 1, l.pump.write(a.encode()) }
+func (l *tcpLine) send(_ context.Context, a apdu) (int, error) { return 1, l.pump.Write(a.encode()) }
 
 func (l *tcpLine) next(ctx context.Context, until time.Time, wake <-chan struct{}) (apdu, error) {
 	for {
@@ -129,7 +45,7 @@ func (l *tcpLine) next(ctx context.Context, until time.Time, wake <-chan struct{
 			l.buf = append(l.buf[:0], l.buf[n:]...)
 			return a, nil
 		}
-		chunk, err := l.pump.chunk(ctx, until, wake)
+		chunk, err := l.pump.Chunk(ctx, until, wake)
 		if err != nil {
 			return apdu{}, err
 		}
@@ -142,7 +58,7 @@ const maxQueue = 8
 
 // serialLine is the RS232 form: frames, each answered at once with a bare ACK or NAK.
 type serialLine struct {
-	pump   *pump
+	pump   *wireline.Pump
 	def    deframer
 	events []event
 	queue  []apdu // came while send waited for its ACK
@@ -155,7 +71,7 @@ type serialLine struct {
 func (l *serialLine) send(ctx context.Context, a apdu) (copies int, err error) {
 	wire := frame(a.encode())
 	for copies = 1; copies <= 1+repeats; copies++ {
-		if err := l.pump.write(wire); err != nil {
+		if err := l.pump.Write(wire); err != nil {
 			return copies, err
 		}
 		taken, err := l.acknowledged(ctx, a)
@@ -173,7 +89,7 @@ func (l *serialLine) acknowledged(ctx context.Context, sent apdu) (bool, error) 
 	for {
 		e, err := l.event(ctx, until, nil)
 		switch {
-		case errors.Is(err, errSilent):
+		case errors.Is(err, wireline.ErrSilent):
 			return false, nil
 		case err != nil:
 			return false, err
@@ -200,7 +116,7 @@ func (l *serialLine) acknowledged(ctx context.Context, sent apdu) (bool, error) 
 				return true, nil
 			}
 		case gotBad:
-			if err := l.pump.write([]byte{nak}); err != nil {
+			if err := l.pump.Write([]byte{nak}); err != nil {
 				return false, err
 			}
 		}
@@ -224,7 +140,7 @@ func (l *serialLine) next(ctx context.Context, until time.Time, wake <-chan stru
 				return a, err
 			}
 		case gotBad:
-			if err := l.pump.write([]byte{nak}); err != nil {
+			if err := l.pump.Write([]byte{nak}); err != nil {
 				return apdu{}, err
 			}
 		}
@@ -233,7 +149,7 @@ func (l *serialLine) next(ctx context.Context, until time.Time, wake <-chan stru
 
 // accept acknowledges a good frame and tells a new message from a repeat.
 func (l *serialLine) accept(raw []byte) (a apdu, fresh bool, err error) {
-	if err := l.pump.write([]byte{ack}); err != nil {
+	if err := l.pump.Write([]byte{ack}); err != nil {
 		return apdu{}, false, err
 	}
 	if !l.answered && bytes.Equal(raw, l.last) {
@@ -251,8 +167,8 @@ func (l *serialLine) event(ctx context.Context, until time.Time, wake <-chan str
 		if t1 := time.Now().Add(timeT1); inFrame && (until.IsZero() || t1.Before(until)) {
 			limit = t1
 		}
-		chunk, err := l.pump.chunk(ctx, limit, wake)
-		if errors.Is(err, errSilent) && inFrame {
+		chunk, err := l.pump.Chunk(ctx, limit, wake)
+		if errors.Is(err, wireline.ErrSilent) && inFrame {
 			l.def.reset()
 			return event{kind: gotBad}, nil
 		}

@@ -13,6 +13,7 @@ import (
 	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/payments"
+	"storeagent/payments/wireline"
 )
 
 // peer is the far end of a line, written out byte by byte.
@@ -41,15 +42,15 @@ func (p peer) frame(text string) { p.put(frame(unhex(p.t, text))) }
 func (p peer) wantFrame(text string) { p.want(frame(unhex(p.t, text))...) }
 
 // overPipe runs ours against theirs in a bubble.
-func overPipe(t *testing.T, theirs func(peer), ours func(ctx context.Context, u *pump)) {
+func overPipe(t *testing.T, theirs func(peer), ours func(ctx context.Context, u *wireline.Pump)) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
-		u := startPump(a)
+		u := wireline.StartPump(a)
 		done := make(chan struct{})
 		go func() { defer close(done); theirs(peer{t, b}) }()
 		ours(t.Context(), u)
 		<-done
-		u.stop()
+		u.Stop()
 		_ = b.Close()
 	})
 }
@@ -100,7 +101,7 @@ func TestSerialSend(t *testing.T) {
 		}, 1, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			overPipe(t, c.peer, func(ctx context.Context, u *pump) {
+			overPipe(t, c.peer, func(ctx context.Context, u *wireline.Pump) {
 				l := &serialLine{pump: u, answered: true}
 				copies, err := l.send(ctx, apdu{cmd: cmdPay})
 				if copies != c.copies || !errors.Is(err, c.err) {
@@ -128,7 +129,7 @@ func TestSerialReceive(t *testing.T) {
 		p.want(nak) // T1
 		p.frame("060f00")
 		p.want(ack)
-	}, func(ctx context.Context, u *pump) {
+	}, func(ctx context.Context, u *wireline.Pump) {
 		l := &serialLine{pump: u, answered: true}
 		next := func(cmd uint16) {
 			if a, err := l.next(ctx, time.Time{}, nil); err != nil || a.cmd != cmd {
@@ -142,7 +143,7 @@ func TestSerialReceive(t *testing.T) {
 		}
 		next(msgPrintLine)
 		next(msgCompletion)
-		if _, err := l.next(ctx, time.Now().Add(time.Second), nil); !errors.Is(err, errSilent) {
+		if _, err := l.next(ctx, time.Now().Add(time.Second), nil); !errors.Is(err, wireline.ErrSilent) {
 			t.Errorf("at the end: %v", err)
 		}
 	})
@@ -157,7 +158,7 @@ func TestTCPReceivesAnyPieces(t *testing.T) {
 				p.put(b[:n])
 				b = b[n:]
 			}
-		}, func(ctx context.Context, u *pump) {
+		}, func(ctx context.Context, u *wireline.Pump) {
 			l := &tcpLine{pump: u}
 			for _, want := range []uint16{0x8000, msgIntermediate, msgCompletion} {
 				if a, err := l.next(ctx, time.Time{}, nil); err != nil || a.cmd != want {
@@ -439,7 +440,7 @@ func FuzzConversation(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			u := startPump(ours)
+			u := wireline.StartPump(ours)
 			s := &session{t: term, abort: make(chan struct{}, 1)}
 			if serial {
 				s.line = &serialLine{pump: u, answered: true}
@@ -469,7 +470,7 @@ func FuzzConversation(f *testing.F) {
 			if errors.Is(err, payments.ErrNotSent) && len(e.told) != 0 {
 				t.Errorf("an outcome, yet not sent: %v", err)
 			}
-			u.stop()
+			u.Stop()
 			<-done
 			<-done
 		})

@@ -12,6 +12,7 @@ import (
 
 	"storeagent/payments"
 	"storeagent/payments/money"
+	"storeagent/payments/wireline"
 )
 
 var (
@@ -165,7 +166,7 @@ func (t *Terminal) Display(ctx context.Context, lines []string, d time.Duration)
 	}
 	data := appendBMP(nil, bmpShowFor, []byte{byte(min(max(d, 0), maxShow) / time.Second)})
 	for i, l := range lines {
-		b := t.charset.bytes(maskCards(l))
+		b := t.charset.bytes(wireline.MaskCards(l))
 		data = appendBMP(data, bmpLine1+byte(i), b[:min(len(b), 99)])
 	}
 	_, err := t.call(ctx, func(ctx context.Context, s *session) (bool, error) {
@@ -226,9 +227,8 @@ func (t *Terminal) Reprint(ctx context.Context) (payments.Receipt, payments.Base
 
 // logOff tells the terminal that the register goes (06 02, no completion), so that it can be used by hand. Nothing
 // hangs on it: the next registration works without.
-func (s *session) logOff() {
-	// The agent's context has ended; this is its last word, and short.
-	ctx, cancel := context.WithTimeout(context.Background(), logOffLimit)
+func (s *session) logOff(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, logOffLimit)
 	defer cancel()
 	if err := s.command(ctx, apdu{cmd: cmdLogOff}); err != nil {
 		s.t.log.Debug("log off", "err", err)

@@ -11,6 +11,7 @@ import (
 	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/payments/money"
+	"storeagent/payments/wireline"
 )
 
 // graceAfterLimit is how long a terminal that was told to stop may take to say how it ended.
@@ -39,10 +40,11 @@ type task struct {
 	done    chan struct{}
 }
 
-// serve registers and then does what callers ask, until ctx ends or the line breaks.
-func (t *Terminal) serve(ctx context.Context, p port.Port) error {
-	u := startPump(p)
-	defer u.stop()
+// serve registers and then does what callers ask, until ctx ends or the line breaks. inner outlives ctx for the
+// farewell.
+func (t *Terminal) serve(ctx, inner context.Context, p port.Port) error {
+	u := wireline.StartPump(p)
+	defer u.Stop()
 	s := &session{
 		t: t, work: make(chan *task, 1), wake: make(chan struct{}, 1), abort: make(chan struct{}, 1),
 		done: make(chan struct{}),
@@ -59,26 +61,31 @@ func (t *Terminal) serve(ctx context.Context, p port.Port) error {
 	t.setSession(s)
 	defer t.setSession(nil)
 	t.link.SetState(devices.Ready, devices.Status{})
-	for {
+	defer t.rouse()
+	for t.rest(ctx) {
 		a, err := s.line.next(ctx, time.Time{}, s.wake)
+		if ctx.Err() != nil && !errors.Is(err, wireline.ErrWoken) {
+			break
+		}
+		t.rouse()
 		switch {
-		case errors.Is(err, errWoken):
+		case errors.Is(err, wireline.ErrWoken):
 			err = s.runTask(ctx)
 		case err == nil:
 			err = s.unasked(ctx, a)
 		}
 		if err != nil {
-			if ctx.Err() != nil && !s.midway {
-				s.logOff()
-			}
 			return t.broken(err)
 		}
 	}
+	t.setSession(nil)
+	s.logOff(inner)
+	return ctx.Err()
 }
 
 // broken words a line on which nobody answers for the technician.
 func (t *Terminal) broken(err error) error {
-	if !errors.Is(err, errSilent) && !errors.Is(err, errNoAck) {
+	if !errors.Is(err, wireline.ErrSilent) && !errors.Is(err, errNoAck) {
 		return err
 	}
 	hint := "check that the terminal is on, set to ZVT over TCP, and that address and port are right"
@@ -170,7 +177,7 @@ func (s *session) converse(ctx context.Context, cmd apdu, t talk) (apdu, error) 
 	until := time.Now().Add(t4)
 	for {
 		a, err := s.line.next(ctx, earlier(until, t.limit), t.wake)
-		if overdue := errors.Is(err, errSilent) && !t.limit.After(time.Now()); errors.Is(err, errWoken) || overdue && !stopped {
+		if overdue := errors.Is(err, wireline.ErrSilent) && !t.limit.After(time.Now()); errors.Is(err, wireline.ErrWoken) || overdue && !stopped {
 			if overdue {
 				stopped, t.limit = true, time.Now().Add(graceAfterLimit)
 				until = t.limit

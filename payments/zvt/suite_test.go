@@ -4,11 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
-	"sync"
 	"testing"
-	"time"
 
-	"storeagent/devices/port"
 	"storeagent/payments"
 	"storeagent/payments/terminalsim"
 	"storeagent/payments/terminaltest"
@@ -17,76 +14,28 @@ import (
 
 // rig joins a simulated terminal and drivers over pipes.
 type rig struct {
-	t   *testing.T
-	sim *terminalsim.ZVT
-	opt zvt.Options
-
+	*terminaltest.Rig
+	t      *testing.T
+	sim    *terminalsim.ZVT
+	opt    zvt.Options
 	serial bool
-	cable  *cable
-
-	mu    sync.Mutex
-	cutAt string
-	at    map[string]func()
-	acks  int
-	conn  io.Closer // the register's end
-	wg    sync.WaitGroup
 }
 
 func newRig(t *testing.T, serial bool, o terminalsim.Options) *rig {
-	r := &rig{t: t, serial: serial, at: map[string]func(){}}
+	r := &rig{Rig: terminaltest.NewRig(serial, terminalsim.StepResultAck), t: t, serial: serial}
 	r.opt = zvt.Options{Password: "123456", Print: true, Currency: "EUR"}
-	o.Password, o.OnStep = "123456", r.step
+	o.Password, o.OnStep = "123456", r.Step
 	r.sim = terminalsim.NewZVT(o)
 	if serial {
-		r.cable = newCable()
-		ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-		r.wg.Go(func() { _ = r.sim.ServeSerial(ctx, r.cable) })
-		t.Cleanup(func() { cancel(); r.wg.Wait() })
+		r.Start(t, r.sim.ServeSerial)
 	} else {
-		t.Cleanup(r.wg.Wait)
+		r.Start(t, func(ctx context.Context, rw io.ReadWriteCloser) error { return r.sim.ServeTCP(ctx, rw.(net.Conn)) })
 	}
 	return r
 }
 
-func (r *rig) step(name string) {
-	r.mu.Lock()
-	if name == terminalsim.StepResultAck {
-		r.acks++
-	}
-	f := r.at[name]
-	delete(r.at, name)
-	var c io.Closer
-	if r.cutAt == name {
-		c, r.cutAt = r.conn, ""
-	}
-	r.mu.Unlock()
-	if c != nil {
-		_ = c.Close()
-	}
-	if f != nil {
-		f()
-	}
-}
-
-func (r *rig) open(ctx context.Context) (port.Port, error) {
-	ours, theirs := net.Pipe()
-	r.mu.Lock()
-	r.conn = theirs
-	if r.serial {
-		r.conn = ours
-	}
-	r.mu.Unlock()
-	if r.serial {
-		r.cable.plug(theirs)
-		return ours, nil
-	}
-	ctx = context.WithoutCancel(ctx) // the terminal outlives the register; closing ends it
-	r.wg.Go(func() { _ = r.sim.ServeTCP(ctx, theirs) })
-	return ours, nil
-}
-
 func (r *rig) driver() payments.Terminal {
-	term, err := zvt.New(zvt.Config{Name: "front", Port: "pipe", Open: r.open, Serial: r.serial, Options: r.opt})
+	term, err := zvt.New(zvt.Config{Name: "front", Port: "pipe", Open: r.Open, Serial: r.serial, Options: r.opt})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -102,28 +51,10 @@ func (r *rig) script(text string) {
 }
 
 func (r *rig) harness() terminaltest.Harness {
-	return terminaltest.Harness{
+	return r.Join(terminaltest.Harness{
 		Terminal: r.driver(), Restart: r.driver, Currency: "EUR", Steps: terminalsim.Steps(), Asked: r.sim.Asked,
 		AskSteps: []string{terminalsim.StepLastReceived, terminalsim.StepLastSent},
-		Next: func(b terminaltest.Behaviour) {
-			r.script(map[terminaltest.Behaviour]string{
-				terminaltest.Approve: "approve slow=2", terminaltest.Decline: "decline=05", terminaltest.CancelCard: "cancel",
-				terminaltest.WrongPIN: "wrongpin", terminaltest.Wait: "wait", terminaltest.Race: "race",
-				terminaltest.Late: "late=400", terminaltest.Unreadable: "nonsense", terminaltest.Leaky: "fullpan",
-				terminaltest.Twice: "duplicate", terminaltest.NoisyLine: "badcrc noise\nstall",
-				terminaltest.AckIsLost: "lostack",
-			}[b])
-		},
-		CutAt: func(step string) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.cutAt = step
-		},
-		At: func(step string, f func()) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.at[step] = f
-		},
+		Next:     func(b terminaltest.Behaviour) { r.script(terminaltest.Words(b)) },
 		Charges: func() []terminaltest.Charge {
 			var out []terminaltest.Charge
 			for _, c := range r.sim.Charges() {
@@ -131,85 +62,7 @@ func (r *rig) harness() terminaltest.Harness {
 			}
 			return out
 		},
-		Acknowledged: func() int {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			return r.acks
-		},
-	}
-}
-
-// cable is a serial cable whose terminal end stays while the register opens and closes its own: bytes written while
-// nobody listens are lost.
-type cable struct {
-	mu     sync.Mutex
-	end    net.Conn
-	in     chan []byte
-	rest   []byte
-	closed chan struct{}
-	once   sync.Once
-	wg     sync.WaitGroup
-}
-
-func newCable() *cable { return &cable{in: make(chan []byte), closed: make(chan struct{})} }
-
-func (c *cable) plug(end net.Conn) {
-	c.mu.Lock()
-	if c.end != nil {
-		_ = c.end.Close()
-	}
-	c.end = end
-	c.mu.Unlock()
-	c.wg.Go(func() {
-		for {
-			b := make([]byte, 100)
-			n, err := end.Read(b)
-			if err != nil {
-				return
-			}
-			select {
-			case c.in <- b[:n]:
-			case <-c.closed:
-				return
-			}
-		}
 	})
-}
-
-func (c *cable) Read(b []byte) (int, error) {
-	if len(c.rest) == 0 {
-		select {
-		case c.rest = <-c.in:
-		case <-c.closed:
-			return 0, io.EOF
-		}
-	}
-	n := copy(b, c.rest)
-	c.rest = c.rest[n:]
-	return n, nil
-}
-
-func (c *cable) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	end := c.end
-	c.mu.Unlock()
-	if end != nil {
-		_ = end.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = end.Write(b) // nobody there: lost like on a wire
-	}
-	return len(b), nil
-}
-
-func (c *cable) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	c.mu.Lock()
-	end := c.end
-	c.mu.Unlock()
-	if end != nil {
-		_ = end.Close()
-	}
-	c.wg.Wait()
-	return nil
 }
 
 func TestSuite(t *testing.T) {

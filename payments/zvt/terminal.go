@@ -77,6 +77,7 @@ type Terminal struct {
 	session *session      // nil while there is no registered terminal
 	state   devices.State // what the last status enquiry or payment left
 	status  devices.Status
+	idle    bool // nothing is under way
 }
 
 var _ payments.Terminal = (*Terminal)(nil)
@@ -133,8 +134,43 @@ func New(c Config) (*Terminal, error) {
 // Info implements devices.Device. Serial is the terminal's own number (TID).
 func (t *Terminal) Info() devices.Info { return t.link.Info() }
 
-// Run implements devices.Device: it opens the port, registers, and does one thing at a time until ctx ends.
-func (t *Terminal) Run(ctx context.Context) error { return t.link.Serve(ctx, t.serve) }
+// Run implements devices.Device: it opens the port, registers, and does one thing at a time until ctx ends. Between
+// two things it then logs off first; in the middle of one the port is closed at once.
+func (t *Terminal) Run(ctx context.Context) error {
+	inner, end := context.WithCancel(context.WithoutCancel(ctx)) // the port lives a little longer than ctx
+	defer end()
+	defer context.AfterFunc(ctx, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if !t.idle {
+			end()
+		}
+	})()
+	return t.link.Serve(inner, func(inner context.Context, p port.Port) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(inner, cancel)()
+		err := t.serve(ctx, inner, p)
+		if ctx.Err() != nil {
+			end()
+		}
+		return err
+	})
+}
+
+// rest notes that nothing is under way; false means that the agent stops.
+func (t *Terminal) rest(ctx context.Context) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.idle = ctx.Err() == nil
+	return t.idle
+}
+
+func (t *Terminal) rouse() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.idle = false
+}
 
 // Caps implements payments.Terminal.
 func (t *Terminal) Caps() payments.Caps {

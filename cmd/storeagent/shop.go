@@ -26,6 +26,13 @@ import (
 // cloudClientID is the client that the simulated sign-in server lets in.
 const cloudClientID = "storeagent"
 
+// The gift card of the simulated cloud: 25.00 are on it.
+const (
+	giftcardCode = "6006491000000001"
+	giftcardPIN  = "83519274"
+	giftcardID   = "30004"
+)
+
 func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // shop is a whole simulated store: the devices on the counter, the cloud, the line to it, and the agent as a process
@@ -169,7 +176,9 @@ func newCloud(issuer string, access time.Duration) (*cloudsim.Sim, error) {
 	if err != nil {
 		return nil, err
 	}
-	sim, err := cloudsim.New(cloudsim.Options{SignIn: signIn, Goods: cloudGoods(), Barcodes: true})
+	sim, err := cloudsim.New(cloudsim.Options{
+		SignIn: signIn, Goods: cloudGoods(), Barcodes: true, PINs: map[string]string{giftcardID: giftcardPIN}, DelayPeriod: time.Hour,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -244,6 +253,12 @@ issuer = "http://%[3]s"
 client_id = %[5]q
 start_rate = 50
 resume_jitter = "1s"
+
+[giftcard]
+prefixes = ["600649"]
+hold = "1h"
+[giftcard.offline]
+allow_use = true
 
 [[device]]
 name = "card"

@@ -206,6 +206,9 @@ func (d *Desk) Resolve(ctx context.Context, id string, outcome State, note strin
 		m.fail("resolved as not charged by a person")
 	}
 	p.put(m)
+	if m.ID != p.ID { // the audit names the payment's state, which is not what was decided here
+		note = fmt.Sprintf("%s %s: %s", m.Type, m.State, note)
+	}
 	e := entry(p)
 	e.Events = append(e.Events, event(p))
 	if err := d.journal.Resolve(ctx, p, note, e); err != nil {

@@ -336,3 +336,33 @@ func TestTerminalIsCured(t *testing.T) {
 		}
 	})
 }
+
+// TestLogOff leaves a terminal free for use by hand when the agent stops, and as it is when it is killed at work.
+func TestLogOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, terminalsim.Options{})
+		s.pay(payments.Sale, "1.00")
+		if !s.sim.Registered() {
+			t.Error("not registered")
+		}
+		synctest.Wait() // the driver too is through with it
+		s.stop()
+		if s.sim.Registered() {
+			t.Error("still logged on after the agent stopped")
+		}
+		s.open()
+		s.script("wait")
+		p := s.begin(payments.Sale, "1.00")
+		<-time.After(time.Second)
+		began := time.Now()
+		s.stop()
+		if d := time.Since(began); d != 0 || !s.sim.Registered() { // time is fake: nothing may wait
+			t.Errorf("stopping during a payment took %v; registered: %v", d, s.sim.Registered())
+		}
+		s.open()
+		if p = s.wait(p.ID); p.State != payments.Failed {
+			t.Errorf("ended %s", p.State)
+		}
+		s.stop()
+	})
+}

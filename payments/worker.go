@@ -44,8 +44,10 @@ func (w *worker) run(ctx context.Context, open []Payment) {
 		case Processing:
 			m.State, m.Prompt, m.Problem = InDoubt, nil, "the agent stopped while the terminal was working"
 		}
-		p.put(m)
-		w.commit(ctx, p)
+		if m.State != p.movement(m.ID).State {
+			p.put(m)
+			w.commit(ctx, p)
+		}
 		if p.Blocks() {
 			w.recover(ctx, p)
 		}

@@ -183,6 +183,13 @@ func (z *ZVT) Shown() string {
 	return strings.Join(z.shown, "\n")
 }
 
+// Registered is true while a register is logged on: after 06 00 and until 06 02.
+func (z *ZVT) Registered() bool {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.config != 0x86
+}
+
 // SetStatus sets what 05 01 answers: 00 ready, 51 until an initialisation (06 93), C2 until a diagnosis (06 70).
 func (z *ZVT) SetStatus(code byte) {
 	z.mu.Lock()

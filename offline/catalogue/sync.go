@@ -133,9 +133,6 @@ func (c *Catalogue) Run(ctx context.Context) error {
 			continue
 		}
 		c.letSalesPass(ctx)
-		if ctx.Err() != nil {
-			break
-		}
 		c.step(ctx, f)
 	}
 	return nil
@@ -186,6 +183,9 @@ func (c *Catalogue) due(now time.Time) (Feed, time.Duration) {
 
 // step fetches one page of a feed and plans the next.
 func (c *Catalogue) step(ctx context.Context, name Feed) {
+	if ctx.Err() != nil {
+		return
+	}
 	pos, err := c.position(ctx, name)
 	if err == nil && !pos.Open {
 		c.mu.Lock()

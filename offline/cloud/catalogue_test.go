@@ -1,10 +1,12 @@
 package cloud
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"reflect"
@@ -216,6 +218,35 @@ func TestSinceIsNeverLeftOut(t *testing.T) {
 	client := newClient(t, serve(t, answers(`{"data":{"__schema":{"queryType":{"fields":[]}}}}`)), nil)
 	if _, err := client.Page(t.Context(), catalogue.Query{Feed: catalogue.Items}); !errors.Is(err, catalogue.ErrUnsupported) {
 		t.Errorf("a tenant without the query: %v", err)
+	}
+}
+
+// TestSchemaUnansweredIsNoRefusal: a cloud that stumbles over introspection is asked again; to go on without would lose
+// what only the schema shows.
+func TestSchemaUnansweredIsNoRefusal(t *testing.T) {
+	for _, doc := range []string{"AgentQueries", "AgentObject"} {
+		sim := newSim(t, cloudsim.Options{Barcodes: true})
+		stumbles := 1
+		client := newClient(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			if strings.Contains(string(body), doc) && stumbles > 0 {
+				stumbles--
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			sim.ServeHTTP(w, r)
+		})), nil)
+		q := catalogue.Query{Feed: catalogue.Items, First: 10}
+		if p, err := client.Page(t.Context(), q); err == nil {
+			t.Errorf("%s failed, and yet %+v", doc, p)
+		}
+		if p, err := client.Page(t.Context(), q); err != nil || len(p.Items) != 2 || len(p.Items[0].Codes) != 1 {
+			t.Errorf("after %s: %+v, %v", doc, p, err)
+		}
 	}
 }
 

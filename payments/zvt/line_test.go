@@ -441,7 +441,7 @@ func FuzzConversation(f *testing.F) {
 				t.Fatal(err)
 			}
 			u := wireline.StartPump(ours)
-			s := &session{t: term, abort: make(chan struct{}, 1)}
+			s := &session{t: term}
 			if serial {
 				s.line = &serialLine{pump: u, answered: true}
 			} else {
@@ -463,7 +463,7 @@ func FuzzConversation(f *testing.F) {
 			}()
 			cmd := apdu{cmdPay, unhex(t, pay1016)[3:]}
 			var e events
-			_, err = s.pay(t.Context(), cmd, payments.Txn{Kind: payments.DoSale, Amount: eur(t, "10.16")}, &e)
+			_, err = s.pay(t.Context(), cmd, payments.Txn{Kind: payments.DoSale, Amount: eur(t, "10.16")}, &e, nil)
 			if err == nil && len(e.told) == 0 {
 				t.Error("nil without an outcome")
 			}

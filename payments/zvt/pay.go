@@ -8,25 +8,19 @@ import (
 
 	"storeagent/devices"
 	"storeagent/payments"
+	"storeagent/payments/wireline"
 )
 
 // Do implements payments.Terminal.
 func (t *Terminal) Do(ctx context.Context, txn payments.Txn, ev payments.Events) error {
 	cmd, err := t.moneyCommand(txn)
 	if err != nil {
-		return notSent(err)
+		return wireline.NotSent(err)
 	}
-	ran, err := t.call(ctx, func(ctx context.Context, s *session) (bool, error) {
-		return s.pay(ctx, cmd, txn, ev)
+	return t.owner.Pay(ctx, func(ctx context.Context, s *session, stop <-chan struct{}) (bool, error) {
+		return s.pay(ctx, cmd, txn, ev, stop)
 	})
-	if !ran && err != nil {
-		err = notSent(err)
-	}
-	return err
 }
-
-// notSent says that err left nothing charged.
-func notSent(err error) error { return fmt.Errorf("%w: %w", payments.ErrNotSent, err) }
 
 // moneyCommand builds the command. Amounts have twelve digits on the wire (BMP 04). What follows up on an earlier
 // transaction names its receipt number (BMP 87).
@@ -108,13 +102,7 @@ type payment struct {
 }
 
 // pay runs a money command. broken means that the line must be opened anew.
-func (s *session) pay(ctx context.Context, cmd apdu, txn payments.Txn, ev payments.Events) (broken bool, err error) {
-	select {
-	case <-s.abort: // meant for an earlier payment
-	default:
-	}
-	s.paying.Store(true)
-	defer s.paying.Store(false)
+func (s *session) pay(ctx context.Context, cmd apdu, txn payments.Txn, ev payments.Events, stop <-chan struct{}) (broken bool, err error) {
 	base, err := s.baseline(ctx)
 	if err != nil {
 		return !isRefusal(err), fmt.Errorf("%w: ask terminal for its last payment: %w", payments.ErrNotSent, err)
@@ -125,14 +113,14 @@ func (s *session) pay(ctx context.Context, cmd apdu, txn payments.Txn, ev paymen
 	p := &payment{s: s, txn: txn, ev: ev, slips: slips{charset: s.t.charset}}
 	began := time.Now()
 	_, err = s.converse(ctx, cmd, talk{
-		limit: began.Add(s.t.timeout), wake: s.abort,
+		limit: began.Add(s.t.timeout), wake: stop,
 		status: p.status, print: p.print, end: p.end,
 		progress: func(code byte, text string) { ev.Prompt(prompt(code, text)) },
 	})
 	var no *refusedError
 	if errors.As(err, &no) && !p.told {
 		if no.sure {
-			return false, notSent(err)
+			return false, wireline.NotSent(err)
 		}
 		return true, fmt.Errorf("payment sent more than once: %w", err)
 	}
@@ -146,7 +134,7 @@ func (s *session) pay(ctx context.Context, cmd apdu, txn payments.Txn, ev paymen
 		return false, errors.New("terminal ended the payment without a result")
 	}
 	if p.outcome.State == payments.Approved {
-		s.t.setHealth(devices.Ready, devices.Status{})
+		s.t.owner.SetHealth(devices.Ready, devices.Status{})
 	}
 	return false, nil
 }

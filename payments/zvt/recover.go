@@ -65,7 +65,7 @@ func (s *session) baseline(ctx context.Context) (payments.Baseline, error) {
 func (t *Terminal) Recover(ctx context.Context, p payments.Attempt) (payments.Verdict, payments.Outcome, error) {
 	var verdict payments.Verdict
 	var out payments.Outcome
-	_, err := t.call(ctx, func(ctx context.Context, s *session) (bool, error) {
+	_, err := t.owner.Call(ctx, func(ctx context.Context, s *session) (bool, error) {
 		code, said, err := s.enquire(ctx)
 		if err != nil && !isRefusal(err) {
 			return true, err

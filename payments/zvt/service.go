@@ -93,18 +93,18 @@ func (t *Terminal) Totals(ctx context.Context) (payments.Totals, error) {
 func (t *Terminal) count(ctx context.Context, cmd apdu, limit time.Duration) (payments.Totals, error) {
 	var out payments.Totals
 	if t.currency == "" {
-		return out, notSent(errors.New("the terminal's currency is not configured"))
+		return out, wireline.NotSent(errors.New("the terminal's currency is not configured"))
 	}
-	ran, err := t.call(ctx, func(ctx context.Context, s *session) (bool, error) {
+	ran, err := t.owner.Call(ctx, func(ctx context.Context, s *session) (bool, error) {
 		info, slip, err := s.service(ctx, cmd, limit)
 		if err != nil {
 			if isRefusal(err) {
-				return false, notSent(err)
+				return false, wireline.NotSent(err)
 			}
 			return true, err
 		}
 		if info.hasResult && info.result != resultOK {
-			return false, notSent(&refusedError{code: info.result})
+			return false, wireline.NotSent(&refusedError{code: info.result})
 		}
 		out, err = info.sums(t.currency)
 		for _, sl := range slip.all {
@@ -113,7 +113,7 @@ func (t *Terminal) count(ctx context.Context, cmd apdu, limit time.Duration) (pa
 		return false, err
 	})
 	if !ran && err != nil {
-		err = notSent(err)
+		err = wireline.NotSent(err)
 	}
 	return out, err
 }
@@ -169,7 +169,7 @@ func (t *Terminal) Display(ctx context.Context, lines []string, d time.Duration)
 		b := t.charset.bytes(wireline.MaskCards(l))
 		data = appendBMP(data, bmpLine1+byte(i), b[:min(len(b), 99)])
 	}
-	_, err := t.call(ctx, func(ctx context.Context, s *session) (bool, error) {
+	_, err := t.owner.Call(ctx, func(ctx context.Context, s *session) (bool, error) {
 		err := s.command(ctx, apdu{cmdDisplay, data})
 		return err != nil && !isRefusal(err), err
 	})
@@ -214,7 +214,7 @@ const serviceAgain = 0x01
 func (t *Terminal) Reprint(ctx context.Context) (payments.Receipt, payments.Baseline, error) {
 	var out payments.Receipt
 	var of payments.Baseline
-	_, err := t.call(ctx, func(ctx context.Context, s *session) (bool, error) {
+	_, err := t.owner.Call(ctx, func(ctx context.Context, s *session) (bool, error) {
 		info, slip, err := s.service(ctx, apdu{cmdRepeat, appendBMP(t.password(), bmpService, []byte{serviceAgain})}, lastLimit)
 		if err != nil {
 			return !isRefusal(err), err

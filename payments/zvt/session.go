@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
-	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/payments/money"
 	"storeagent/payments/wireline"
@@ -21,23 +19,6 @@ const graceAfterLimit = 15 * time.Second
 type session struct {
 	t    *Terminal
 	line line
-
-	work  chan *task    // one place: Terminal.turn admits one caller at a time
-	wake  chan struct{} // tells the owner to look into work
-	abort chan struct{} // the wish to stop the running payment
-	done  chan struct{} // closed when the owner left
-
-	paying atomic.Bool // a money command is under way; read by Abort
-	midway bool        // an exchange broke; only its end would tell where the terminal is
-}
-
-// task is something a caller wants the owner to do.
-type task struct {
-	run     func(ctx context.Context, s *session) (broken bool, err error)
-	ctx     context.Context
-	started bool // read after done or session.done only
-	err     error
-	done    chan struct{}
 }
 
 // serve registers and then does what callers ask, until ctx ends or the line breaks. inner outlives ctx for the
@@ -45,11 +26,7 @@ type task struct {
 func (t *Terminal) serve(ctx, inner context.Context, p port.Port) error {
 	u := wireline.StartPump(p)
 	defer u.Stop()
-	s := &session{
-		t: t, work: make(chan *task, 1), wake: make(chan struct{}, 1), abort: make(chan struct{}, 1),
-		done: make(chan struct{}),
-	}
-	defer close(s.done)
+	s := &session{t: t}
 	if t.serial {
 		s.line = &serialLine{pump: u, answered: true}
 	} else {
@@ -58,29 +35,34 @@ func (t *Terminal) serve(ctx, inner context.Context, p port.Port) error {
 	if err := s.register(ctx); err != nil {
 		return t.broken(fmt.Errorf("register: %w", err))
 	}
-	t.setSession(s)
-	defer t.setSession(nil)
-	t.link.SetState(devices.Ready, devices.Status{})
-	defer t.rouse()
-	for t.rest(ctx) {
-		a, err := s.line.next(ctx, time.Time{}, s.wake)
+	err := t.owner.Serve(ctx, s, s.idle)
+	t.rouse()
+	if !errors.Is(err, errAtRest) {
+		return t.broken(err)
+	}
+	s.logOff(inner)
+	return ctx.Err()
+}
+
+// errAtRest ends a session between two things, because the agent stops; it never leaves this package.
+var errAtRest = errors.New("the agent stops")
+
+// idle answers what the terminal says unasked.
+func (s *session) idle(ctx context.Context, wake <-chan struct{}) error {
+	for s.t.rest(ctx) {
+		a, err := s.line.next(ctx, time.Time{}, wake)
 		if ctx.Err() != nil && !errors.Is(err, wireline.ErrWoken) {
 			break
 		}
-		t.rouse()
-		switch {
-		case errors.Is(err, wireline.ErrWoken):
-			err = s.runTask(ctx)
-		case err == nil:
+		s.t.rouse()
+		if err == nil {
 			err = s.unasked(ctx, a)
 		}
 		if err != nil {
-			return t.broken(err)
+			return err
 		}
 	}
-	t.setSession(nil)
-	s.logOff(inner)
-	return ctx.Err()
+	return errAtRest
 }
 
 // broken words a line on which nobody answers for the technician.
@@ -93,32 +75,6 @@ func (t *Terminal) broken(err error) error {
 		hint = "check the cable, that the terminal is on and set to ZVT, and that the speed is the same on both sides"
 	}
 	return &port.Error{Op: "talk to terminal at", Address: t.link.Info().Port, Kind: port.Silent, Hint: hint, Err: err}
-}
-
-// runTask does what a caller asked. An error means that the line is not to be trusted any more.
-func (s *session) runTask(ctx context.Context) error {
-	var k *task
-	select {
-	case k = <-s.work:
-	default:
-		return nil
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(k.ctx, cancel)()
-	k.started = true
-	s.t.link.SetState(devices.Busy, devices.Status{})
-	broken, err := k.run(ctx, s)
-	k.err = err
-	if !broken {
-		s.t.link.SetState(s.t.health())
-		close(k.done)
-		return nil
-	}
-	s.midway = true
-	s.t.setSession(nil) // before the caller learns of it, so that it does not meet this session again
-	close(k.done)
-	return err
 }
 
 // refusedError is an 84 xx 00, or a 06 1E, instead of what was asked for.

@@ -11,6 +11,7 @@ import (
 	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/payments"
+	"storeagent/payments/wireline"
 )
 
 // LostAck is what a terminal's vendor says of a result that the register did not acknowledge. It only words the hint
@@ -60,6 +61,7 @@ const defaultTimeout = 300 * time.Second
 // Terminal is one ZVT terminal. All methods are safe for concurrent use.
 type Terminal struct {
 	link     *devices.Link
+	owner    *wireline.Owner[*session]
 	log      *slog.Logger
 	serial   bool
 	charset  Charset
@@ -71,13 +73,8 @@ type Terminal struct {
 	timeout  time.Duration
 	clock    clock
 
-	turn sync.Mutex // held by the caller whose task the owner does
-
-	mu      sync.Mutex
-	session *session      // nil while there is no registered terminal
-	state   devices.State // what the last status enquiry or payment left
-	status  devices.Status
-	idle    bool // nothing is under way
+	mu   sync.Mutex
+	idle bool // nothing is under way
 }
 
 var _ payments.Terminal = (*Terminal)(nil)
@@ -119,6 +116,7 @@ func New(c Config) (*Terminal, error) {
 		log: c.Log.With("terminal", c.Name), serial: c.Serial, charset: o.Charset, lostAck: o.LostAck, prints: o.Print,
 		config: o.ConfigByte, currency: o.Currency, secret: secret, timeout: time.Duration(o.TimeoutS) * time.Second,
 	}
+	t.owner = wireline.NewOwner[*session](t.link)
 	if t.timeout <= 0 {
 		t.timeout = defaultTimeout
 	}
@@ -184,61 +182,8 @@ func (t *Terminal) Caps() payments.Caps {
 	return caps
 }
 
-// errOffline refuses what needs a registered terminal.
-var errOffline = errors.New("terminal is not reachable")
-
-// call lets the owner goroutine run f. ran is false where f surely did not run.
-func (t *Terminal) call(ctx context.Context, f func(context.Context, *session) (broken bool, err error)) (ran bool, err error) {
-	if !t.turn.TryLock() {
-		return false, payments.ErrTerminalBusy
-	}
-	defer t.turn.Unlock()
-	s := t.current()
-	if s == nil {
-		return false, t.offline()
-	}
-	k := &task{run: f, ctx: ctx, done: make(chan struct{})}
-	s.work <- k
-	s.wake <- struct{}{}
-	select {
-	case <-k.done:
-		return true, k.err
-	case <-s.done:
-	}
-	select {
-	case <-k.done:
-		return true, k.err
-	default:
-	}
-	if k.started { // it panicked
-		return true, errors.New("terminal driver broke off")
-	}
-	return false, t.offline()
-}
-
-// offline says why there is no terminal, in the words of its last problem.
-func (t *Terminal) offline() error {
-	if p := t.link.Info().LastError; p != nil {
-		return fmt.Errorf("%w: %s", errOffline, p.Message)
-	}
-	return errOffline
-}
-
 // Abort implements payments.Terminal: 06 B0. Without a running payment it is payments.ErrState.
-func (t *Terminal) Abort(context.Context) error {
-	s := t.current()
-	if s == nil {
-		return t.offline()
-	}
-	if !s.paying.Load() {
-		return fmt.Errorf("stop payment: %w", payments.ErrState)
-	}
-	select {
-	case s.abort <- struct{}{}:
-	default: // already asked
-	}
-	return nil
-}
+func (t *Terminal) Abort(context.Context) error { return t.owner.Abort() }
 
 // statusLimit bounds a status enquiry.
 const statusLimit = 15 * time.Second
@@ -248,7 +193,7 @@ const statusLimit = 15 * time.Second
 func (t *Terminal) Status(ctx context.Context) (devices.Status, error) {
 	var st devices.Status
 	ctx = context.WithoutCancel(ctx) // a caller hanging up must not tear an exchange apart; statusLimit ends it
-	_, err := t.call(ctx, func(ctx context.Context, s *session) (bool, error) {
+	_, err := t.owner.Call(ctx, func(ctx context.Context, s *session) (bool, error) {
 		code, said, err := s.enquire(ctx)
 		if err != nil {
 			return !isRefusal(err), err
@@ -266,7 +211,7 @@ func (t *Terminal) Status(ctx context.Context) (devices.Status, error) {
 				state = devices.Error
 			}
 		}
-		t.setHealth(state, st)
+		t.owner.SetHealth(state, st)
 		return false, nil
 	})
 	if err != nil {
@@ -312,27 +257,3 @@ func isRefusal(err error) bool {
 
 // password gives a fresh copy of the packed password, to append to.
 func (t *Terminal) password() []byte { return append([]byte(nil), t.secret...) }
-
-func (t *Terminal) current() *session {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.session
-}
-
-func (t *Terminal) setSession(s *session) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.session, t.state, t.status = s, devices.Ready, devices.Status{}
-}
-
-func (t *Terminal) health() (devices.State, devices.Status) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.state, t.status
-}
-
-func (t *Terminal) setHealth(state devices.State, st devices.Status) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.state, t.status = state, st
-}

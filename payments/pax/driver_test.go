@@ -327,16 +327,6 @@ func TestOverLoopback(t *testing.T) {
 	exercise(t, sim, term)
 }
 
-func TestOverPty(t *testing.T) {
-	sim := terminalsim.NewPAX(terminalsim.Options{})
-	open := terminaltest.PTY(t, sim.Serve)
-	term, err := pax.New(pax.Config{Name: "pty", Open: open, Options: pax.Options{Currency: "USD"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	exercise(t, sim, term)
-}
-
 // A terminal that says nothing is offline with a hint, and its payments are certainly not sent.
 func TestSilentTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

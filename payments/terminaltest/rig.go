@@ -253,3 +253,29 @@ func Words(b Behaviour) string {
 		NoisyLine: "badcrc noise\nstall", AckIsLost: "lostack",
 	}[b]
 }
+
+// Listen lets a simulated terminal serve connections on the loopback address until the test ends, and opens them for
+// the driver.
+func Listen(t testing.TB, serve func(ctx context.Context, conn net.Conn)) port.OpenFunc {
+	t.Helper()
+	var lc net.ListenConfig
+	lis, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	wg.Go(func() {
+		for {
+			conn, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { serve(ctx, conn) })
+		}
+	})
+	t.Cleanup(func() { cancel(); _ = lis.Close(); wg.Wait() })
+	return func(ctx context.Context) (port.Port, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", lis.Addr().String())
+	}
+}

@@ -20,6 +20,7 @@ build: ## one static binary in bin/
 test: ## all tests, with the race detector (installs a C compiler where one is missing)
 	scripts/need gcc
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
+	CGO_ENABLED=0 $(GO) test -run ThreeHundredKills ./offline/sqlite
 
 oracle: ## hold the nexo driver and simulator against an independent npm package (installs node and npm where missing)
 	scripts/nexo-oracle

@@ -14,6 +14,7 @@ type reply struct {
 	execute bool // writes it into the ledger
 	verdict offline.Verdict
 	takes   time.Duration
+	late    bool // takes longer than anybody waits at the end
 }
 
 var (

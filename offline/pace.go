@@ -13,7 +13,7 @@ const (
 	maxRetryAfter = time.Hour
 	doubleEvery   = 5 * time.Second // the rate doubles after so long of clean answers
 	growEvery     = 20              // successes for one request per second more, after the first push-back
-	slowestRate   = 0.1             // requests per second, however often the cloud pushes back
+	slowestRate   = 0.1             // requests per second, however often the cloud pushes back, unless even less is configured
 )
 
 // backoff is how long to wait after n failures: full jitter, a random part of min(300 s, 1 s · 2^n).
@@ -98,5 +98,5 @@ func (p *pacer) hold(now time.Time, d time.Duration) {
 }
 
 func (p *pacer) set(now time.Time, perSecond float64) {
-	p.lim.SetLimitAt(now, rate.Limit(max(slowestRate, min(p.max, perSecond))))
+	p.lim.SetLimitAt(now, rate.Limit(min(p.max, max(slowestRate, perSecond))))
 }

@@ -1,6 +1,7 @@
 package offline_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -14,10 +15,32 @@ import (
 // on what is parked, and then checks the promises: nothing lost, nothing doubled without a person's word, no
 // delivery that never was.
 func TestSimulation(t *testing.T) {
+	if *oneSeed >= 0 {
+		in(t, func(t *testing.T) { simulate(t, uint64(*oneSeed), *seedSteps) })
+		return
+	}
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			in(t, func(t *testing.T) { simulate(t, seed, 400) })
 		})
+	}
+}
+
+// A failing seed is run again with: go test ./offline -run 'TestSimulation$' -seed N -steps STEPS
+var (
+	oneSeed   = flag.Int64("seed", -1, "run the simulation with this seed only")
+	seedSteps = flag.Int("steps", 400, "how many steps the simulation with -seed takes")
+	manySeeds = flag.Int("seeds", 1200, "how many short simulations run")
+)
+
+// TestManyShortSimulations: a failure needs few steps and rare luck more often than many steps.
+func TestManyShortSimulations(t *testing.T) {
+	const steps = 15
+	for seed := range uint64(*manySeeds) {
+		in(t, func(t *testing.T) { simulate(t, 1000+seed, steps) })
+		if t.Failed() {
+			t.Fatalf("seed %d failed; again with: go test ./offline -run 'TestSimulation$' -seed %d -steps %d", 1000+seed, 1000+seed, steps)
+		}
 	}
 }
 
@@ -47,7 +70,7 @@ func simulate(t *testing.T, seed uint64, steps int) {
 	if err := w.desk.Resume(t.Context(), tech); err != nil {
 		t.Fatal(err)
 	}
-	pass(6 * time.Hour)
+	pass(3 * time.Hour)
 	w.check()
 	for _, rec := range w.recs {
 		op := w.op(rec)
@@ -60,7 +83,9 @@ func simulate(t *testing.T, seed uint64, steps int) {
 	}
 	w.stopLife()
 	w.checkEvents()
-	t.Logf("%d sales, %d attempts: %+v", len(w.recs), w.cloud.sent(), w.desk.Status())
+	if steps > 100 {
+		t.Logf("%d sales, %d attempts: %+v", len(w.recs), w.cloud.sent(), w.desk.Status())
+	}
 }
 
 // start begins a life of the agent on a disk with a fault.
@@ -76,7 +101,7 @@ func (w *world) stopLife() { w.stop() }
 
 func (w *world) step() {
 	w.Helper()
-	switch w.rnd.IntN(14) {
+	switch w.rnd.IntN(16) {
 	case 0, 1, 2:
 		for range w.rnd.IntN(6) {
 			w.recs = append(w.recs, w.sell(""))
@@ -112,6 +137,10 @@ func (w *world) step() {
 		w.f.SignedIn()
 	case 12:
 		pass(time.Duration(w.rnd.IntN(600)) * time.Second)
+	case 13: // overnight, or the clock is set forward
+		pass(time.Duration(1+w.rnd.IntN(72)) * time.Hour)
+	case 14:
+		w.mem.SetClockBack(time.Duration(1+w.rnd.IntN(72)) * time.Hour)
 	default:
 		pass(time.Duration(w.rnd.IntN(5000)) * time.Millisecond)
 	}
@@ -119,12 +148,17 @@ func (w *world) step() {
 
 // weather changes how the cloud answers, mostly for the better.
 func (w *world) weather() {
-	replies := []reply{fine, fine, fine, fine, fine, fine, lost, dropped, unsent, busy, refused, barred, who, absent}
+	late := fine // answers, when nobody listens any more
+	late.late = true
+	replies := []reply{fine, fine, fine, fine, fine, fine, lost, dropped, late, unsent, busy, refused, barred, who, absent}
 	share := w.rnd.IntN(len(replies)) + 1
 	picks := rand.New(rand.NewPCG(w.rnd.Uint64(), 1))
 	w.cloud.answers(func(offline.Operation) reply {
 		r := replies[picks.IntN(share)]
 		r.takes = time.Duration(picks.IntN(3000)) * time.Millisecond
+		if r.late {
+			r.takes += time.Minute
+		}
 		return r
 	})
 	w.cloud.probing([]offline.Class{

@@ -365,3 +365,17 @@ func cloneOp(op offline.Operation) offline.Operation {
 	}
 	return op
 }
+
+// SetClockBack shifts every time that operations were tried or wait for into the future, which is how old rows look
+// once this computer's clock was set back by d.
+func (m *Memory) SetClockBack(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, op := range m.ops {
+		for _, at := range []*time.Time{&op.LastAttemptAt, &op.NotBefore} {
+			if !at.IsZero() {
+				*at = at.Add(d)
+			}
+		}
+	}
+}

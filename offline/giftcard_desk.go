@@ -105,7 +105,7 @@ func (d *GiftcardDesk) Lookup(ctx context.Context, c CardRef) (CardBalance, erro
 }
 
 func (d *GiftcardDesk) found(ctx context.Context, stream string, c CloudCard) (CardBalance, error) {
-	now := time.Now().UTC()
+	now := time.Now().UTC().Truncate(time.Millisecond)
 	if c.Balance != "" {
 		if err := d.cfg.Store.KeepBalance(ctx, KnownBalance{stream, c.ID, c.Balance, now}); err != nil {
 			d.cfg.Log.WarnContext(ctx, "a gift card balance was not kept for outages", "err", err)

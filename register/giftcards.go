@@ -193,10 +193,22 @@ func (s *Server) postGiftcardTransaction(ctx context.Context, in *struct{ Body w
 	}, c.actor, func(v offline.GiftcardView) journal.Entry {
 		return c.entry(http.StatusCreated, giftcardPath(v.ID), v)
 	})
+	s.metrics.giftcard(in.Body.TransType, v, err)
 	if err != nil {
 		return nil, explainCard(err)
 	}
 	return &answer[offline.GiftcardView]{Status: http.StatusCreated, Location: giftcardPath(v.ID), Body: v}, nil
+}
+
+// giftcard counts what a cashier heard.
+func (m *metrics) giftcard(kind offline.TransType, v offline.GiftcardView, err error) {
+	var rule *offline.OfflineError
+	switch {
+	case err == nil:
+		m.cards.WithLabelValues(string(kind), string(v.State)).Inc()
+	case errors.As(err, &rule):
+		m.cards.WithLabelValues(string(kind), rule.Rule).Inc()
+	}
 }
 
 func (s *Server) getGiftcardTransaction(ctx context.Context, in *byID) (*answer[offline.GiftcardView], error) {

@@ -241,6 +241,11 @@ func TestGiftcardRefusals(t *testing.T) {
 		}
 	}
 	d.fail = nil
+	for _, want := range []string{`storeagent_giftcard_transactions_total{outcome="balance",type="USE"} 1`} {
+		if w := (ask{method: "GET", path: "/metrics", token: technicianToken}).do(t, s); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
 	if w := (ask{method: "POST", path: tx, token: registerToken, body: useBody}).do(t, s); w.Code != 400 || code(t, w) != "idempotency_key_required" {
 		t.Errorf("no key: %d %s", w.Code, w.Body)
 	}

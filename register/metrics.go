@@ -21,6 +21,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	streams  prometheus.Gauge
+	cards    *prometheus.CounterVec
 }
 
 func newMetrics(s *Server) *metrics {
@@ -29,9 +30,11 @@ func newMetrics(s *Server) *metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "storeagent_api_requests_total", Help: "Answered requests."}, []string{"route", "method", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "storeagent_api_request_seconds", Help: "Time to answer; long polls and streams count their waiting.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 30, 120}}, []string{"route"}),
+		cards: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "storeagent_giftcard_transactions_total",
+			Help: "Gift card transactions by what their cashier heard: a state, or the rule that refused them without the cloud."}, []string{"type", "outcome"}),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{Name: "storeagent_api_event_streams", Help: "Open event streams."}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.streams, snapshot{s}, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.seconds, m.streams, m.cards, snapshot{s}, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

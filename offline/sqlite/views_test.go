@@ -428,6 +428,8 @@ func TestOpenWorkIsFoundWithoutScanning(t *testing.T) {
 		{qOp, []any{"o"}}, {qOpBegin, []any{"o", 1, 1}}, {qOpEnd, []any{"o", "queued", "", 0, nil, nil, "", 0}},
 		{qAttemptEnd, []any{"o", 1, 1, "", 0, "", "", ""}}, {qSaleState, []any{"s"}}, {qSaleFirst, []any{"s", "t", "sale", nil}},
 		{qPruneSales, []any{1, 1, 1}}, {qPruneOps, []any{1, 1, 1}}, {qOpsOpen, []any{1, 1}}, {qOpenLast, nil},
+		{qCard, []any{"g"}}, {qCardsOpen, []any{""}}, {qCardOf, []any{"o"}}, {qCardThrough, []any{"g", "", "", 0, ""}}, {qCardCaptured, []any{"o", ""}},
+		{qCardCapture, []any{"g", "o", "1"}}, {qCardSale, []any{"g", "s"}}, {qOpSale, []any{"g", "s"}}, {qBalance, []any{"c"}},
 		{qPaymentClaim, []any{"p", "s"}}, {qEventsPrune, []any{1, 1, 1}}, {qEventsAfter, []any{1, "", 1}},
 		{qSales + " WHERE " + salesSince + " ORDER BY seq DESC LIMIT 1", []any{1, 1}},
 		{qSales + " WHERE state = ? AND state <> 'delivered' ORDER BY seq DESC LIMIT 1", []any{"queued"}},

@@ -191,6 +191,7 @@ func sendingRefused(b *bench) {
 
 func outcomeRefused(b *bench) {
 	b.pay("9.00")
+	synctest.Wait() // until the terminal too has read it
 	acked := 0
 	if b.h.Acknowledged != nil {
 		acked = b.h.Acknowledged()

@@ -29,6 +29,7 @@ const (
 	yieldAtMost  = 30                     // pauses before one page; then a page comes between
 	fullEvery    = 7 * 24 * time.Hour     // a full pass finds what was deleted
 	recheckAfter = 24 * time.Hour         // until a full pass after one that could not be sure
+	startSpread  = 30 * time.Second       // within which changes are looked for after a start
 	askAgain     = time.Hour              // after a missing permission or query
 	salesKept    = 90                     // days of sales in the copy
 	tellEvery    = 5 * time.Second        // between two events of progress
@@ -123,6 +124,7 @@ func (c *Catalogue) SyncNow(full bool) {
 // Run fetches until ctx ends. A pass that was interrupted goes on with the page it was at.
 func (c *Catalogue) Run(ctx context.Context) error {
 	c.recount(ctx)
+	c.load(ctx)
 	for ctx.Err() == nil {
 		f, wait := c.due(time.Now())
 		if wait == 0 && !c.cfg.Online() {
@@ -136,6 +138,32 @@ func (c *Catalogue) Run(ctx context.Context) error {
 		c.step(ctx, f)
 	}
 	return nil
+}
+
+// load reads where all feeds stopped, so that the status is right also while there is no way to the cloud. What was
+// fetched lately is not fetched again just because the agent was started; a chain that starts all at once spreads out.
+func (c *Catalogue) load(ctx context.Context) {
+	now := time.Now()
+	for _, name := range Feeds() {
+		c.mu.Lock()
+		loaded := c.feeds[name].loaded
+		c.mu.Unlock()
+		pos, err := c.position(ctx, name)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			c.cfg.Log.WarnContext(ctx, "catalogue position not read", "feed", name, "err", err) // step tries again
+		case err == nil && !loaded && !pos.Open && !pos.CompletedAt.IsZero():
+			wait := min(c.cfg.Every-now.Sub(pos.CompletedAt), c.cfg.Every)
+			if wait < startSpread {
+				wait = rand.N(startSpread) //nolint:gosec // spreads load
+			}
+			c.mu.Lock()
+			if f := c.feeds[name]; f.nextAt.IsZero() && !f.full {
+				f.nextAt = now.Add(wait)
+			}
+			c.mu.Unlock()
+		}
+	}
 }
 
 // pause waits, or less where somebody asks to sync now.

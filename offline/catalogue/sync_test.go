@@ -199,6 +199,29 @@ func TestResumesAtEveryPage(t *testing.T) {
 	}
 }
 
+// TestStatusAfterARestart: what is here is known to be here also without a way to the cloud, and is not fetched again
+// for the restart alone.
+func TestStatusAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud, store := stocked(30), cataloguetest.NewMemory()
+		runFor(t, newCatalogue(t, cloud, store), time.Minute)
+		asked := len(cloud.Asked())
+		c := newCatalogue(t, cloud, store, func(cfg *catalogue.Config) { cfg.Online = func() bool { return false } })
+		runFor(t, c, time.Minute)
+		if st := feed(c, catalogue.Items); !c.Status().Complete || st.State != catalogue.Fresh || st.Rows != 30 || st.SyncedAt == nil {
+			t.Errorf("offline after a restart: %+v", st)
+		}
+		runFor(t, newCatalogue(t, cloud, store), 10*time.Minute)
+		if n := len(cloud.Asked()); n != asked {
+			t.Errorf("%d requests for a restart", n-asked)
+		}
+		runFor(t, newCatalogue(t, cloud, store), 10*time.Minute)
+		if n := len(cloud.Asked()); n != asked+5 {
+			t.Errorf("%d requests when it was time, want one for each feed", n-asked)
+		}
+	})
+}
+
 // TestDiskFailsAtEveryWrite: a write that fails costs time only.
 func TestDiskFailsAtEveryWrite(t *testing.T) {
 	for failAt := 1; failAt <= 9; failAt++ {

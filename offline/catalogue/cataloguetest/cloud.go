@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 type Cloud struct {
 	mu      sync.Mutex
 	rows    map[catalogue.Feed][]row // oldest change first
+	known   map[[2]string]bool       // feed and key
 	changes int
 
 	PageLimit int                                  // rows of a page at most, silently; 0 is no limit
@@ -32,7 +34,7 @@ type row struct {
 }
 
 // NewCloud makes a cloud without rows.
-func NewCloud() *Cloud { return &Cloud{rows: map[catalogue.Feed][]row{}} }
+func NewCloud() *Cloud { return &Cloud{rows: map[catalogue.Feed][]row{}, known: map[[2]string]bool{}} }
 
 func mark(change int) string { return fmt.Sprintf("~%x!", change*7919+13) }
 
@@ -49,6 +51,7 @@ func (c *Cloud) Set(f catalogue.Feed, key string, b catalogue.Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.remove(f, key)
+	c.known[[2]string{string(f), key}] = true
 	c.changes++
 	c.rows[f] = append(c.rows[f], row{key: key, change: c.changes, batch: b})
 }
@@ -66,13 +69,10 @@ func (c *Cloud) Delete(f catalogue.Feed, key string) {
 }
 
 func (c *Cloud) remove(f catalogue.Feed, key string) {
-	var left []row
-	for _, r := range c.rows[f] {
-		if r.key != key {
-			left = append(left, r)
-		}
+	if at := [2]string{string(f), key}; c.known[at] {
+		delete(c.known, at)
+		c.rows[f] = slices.DeleteFunc(c.rows[f], func(r row) bool { return r.key == key })
 	}
-	c.rows[f] = left
 }
 
 // Page implements catalogue.Source.

@@ -153,8 +153,10 @@ func (t *tally) add(m move, by int) {
 }
 
 // Counts implements offline.Store, from memory.
-func (v Outbox) Counts(context.Context) (offline.Counts, error) {
-	t := v.s.w.tally
+func (v Outbox) Counts(context.Context) (offline.Counts, error) { return v.s.w.tally.counts(), nil }
+
+// counts is the tally in the words of offline.Counts.
+func (t *tally) counts() offline.Counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := offline.Counts{
@@ -174,5 +176,5 @@ func (v Outbox) Counts(context.Context) (offline.Counts, error) {
 		}
 		c.OpenAmounts[currency] = total.String()
 	}
-	return c, nil
+	return c
 }

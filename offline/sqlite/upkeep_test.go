@@ -433,3 +433,47 @@ func TestExportedUpTo(t *testing.T) {
 	mustAccept(t, s, 2)
 	want(false, "another sale since")
 }
+
+func TestUndeliveredIsSeenWithoutAnAgent(t *testing.T) {
+	dir := t.TempDir()
+	look := func() Left {
+		t.Helper()
+		left, err := Undelivered(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return left
+	}
+	if left := look(); left.Count != 0 || !left.Exported {
+		t.Errorf("an empty folder: %+v", left)
+	}
+	s := openIn(t, dir)
+	deliver(t, s, mustAccept(t, s, 1))
+	mustAccept(t, s, 2)
+	mustAccept(t, s, 3)
+	if left := look(); left.Count != 2 || left.Amounts["USD"] != "25.00" || left.Exported {
+		t.Errorf("two undelivered: %+v", left)
+	}
+	page, err := s.Outbox().Undelivered(t.Context(), 0, 10)
+	if err == nil {
+		err = s.Outbox().NoteExported(t.Context(), page[len(page)-1].Operation.Seq, mover.Actor)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := look(); left.Count != 2 || !left.Exported {
+		t.Errorf("exported: %+v", left)
+	}
+	var list []offline.Carried
+	if _, err := s.Outbox().MoveOut(t.Context(), newID(), packed(&list), mover, ""); err != nil {
+		t.Fatal(err)
+	}
+	closeIt(t, s)
+	if left := look(); left.Count != 0 {
+		t.Errorf("moved away: %+v", left)
+	}
+	edit(t, filepath.Join(dir, databaseFile), func(b []byte) []byte { zero(b); return b })
+	if _, err := Undelivered(t.Context(), dir); err == nil {
+		t.Error("an unreadable database looks like an empty one")
+	}
+}

@@ -221,6 +221,32 @@ func TestSinceIsNeverLeftOut(t *testing.T) {
 	}
 }
 
+func TestCheckSchemaNamesMissingQueries(t *testing.T) {
+	sim := newSim(t, cloudsim.Options{})
+	cut := false
+	client := newClient(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if cut && strings.Contains(string(body), "AgentQueries") {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"data":{"__schema":{"queryType":{"fields":[{"name":"item"},{"name":"sale"}]}}}}`)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		sim.ServeHTTP(w, r)
+	})), nil)
+	if list, err := client.CheckSchema(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("a whole schema: %q, %v", list, err)
+	}
+	cut = true
+	list, err := client.CheckSchema(t.Context())
+	if text := strings.Join(list, " "); err != nil || len(list) != 11 || !strings.Contains(text, "no query customer,") || strings.Contains(text, "no query item,") {
+		t.Errorf("%q, %v", list, err)
+	}
+}
+
 // TestSchemaUnansweredIsNoRefusal: a cloud that stumbles over introspection is asked again; to go on without would lose
 // what only the schema shows.
 func TestSchemaUnansweredIsNoRefusal(t *testing.T) {

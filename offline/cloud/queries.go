@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -154,4 +156,25 @@ func (c *Client) askObject(ctx context.Context, name string) (*objectType, error
 		}
 	}
 	return o, nil
+}
+
+// missingQueries asks again which queries there are and names those of the catalogue that the tenant lacks. Where the
+// cloud does not say, nothing is known to be missing.
+func (c *Client) missingQueries(ctx context.Context) []string {
+	if c.queries.take(ctx) != nil {
+		return nil
+	}
+	c.queries.askedAt = time.Time{}
+	c.queries.give()
+	roots, err := c.queryRoots(ctx)
+	if err != nil || roots == nil {
+		return nil
+	}
+	var list []string
+	for _, kind := range slices.Sorted(maps.Keys(c.readings)) {
+		if name := c.readings[kind].root.name; roots[name].name == "" {
+			list = append(list, "The cloud has no query "+name+", so that part of the catalogue stays empty.")
+		}
+	}
+	return list
 }

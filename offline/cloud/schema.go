@@ -242,7 +242,7 @@ func (c *Client) CheckSchema(ctx context.Context) ([]string, error) {
 	if err := c.names.learned(schema); err != nil {
 		return nil, err
 	}
-	return c.SchemaProblems(), nil
+	return append(c.SchemaProblems(), c.missingQueries(ctx)...), nil
 }
 
 // compare names the documented members that are missing and the demanded ones that nobody documented.
@@ -351,7 +351,7 @@ func (c *Client) introspect(ctx context.Context) (*Schema, error) {
 				if sp.anyArg {
 					op.Args = append(op.Args, Field{Name: a.Name, Type: a.Type.String(), Required: a.Type != nil && a.Type.Kind == "NON_NULL"})
 				}
-				if a.Name != sp.arg && !(sp.anyArg && len(f.Args) == 1) {
+				if a.Name != sp.arg && (!sp.anyArg || len(f.Args) != 1) {
 					continue
 				}
 				described := Operation{Argument: a.Name, Type: a.Type.String()}

@@ -24,9 +24,9 @@ const (
 	maxBack   = 20  // times in one pass; then it goes on and a full pass follows soon
 
 	pagePause    = 250 * time.Millisecond // between two pages: first fetches are long, and the line is the sales'
-	awayPause    = time.Second            // until the way to the cloud is looked at again
-	yieldPause   = time.Second            // while sales wait
-	yieldAtMost  = 30                     // pauses before one page; then a page comes between
+	awayPause    = 200 * time.Millisecond // until the way to the cloud is looked at again
+	yieldPause   = 100 * time.Millisecond // while sales wait
+	yieldAtMost  = 20                     // pauses before one page; then a page comes between
 	fullEvery    = 7 * 24 * time.Hour     // a full pass finds what was deleted
 	recheckAfter = 24 * time.Hour         // until a full pass after one that could not be sure
 	startSpread  = 30 * time.Second       // within which changes are looked for after a start

@@ -423,11 +423,11 @@ func TestSalesGoFirst(t *testing.T) {
 			cfg.Busy = func() bool { mu.Lock(); defer mu.Unlock(); return busy }
 			cfg.Online = func() bool { mu.Lock(); defer mu.Unlock(); return online }
 		})
-		runFor(t, c, 20*time.Second)
+		runFor(t, c, 1900*time.Millisecond)
 		if n := len(cloud.Asked()); n != 0 {
 			t.Errorf("%d requests while sales wait", n)
 		}
-		runFor(t, c, 40*time.Second)
+		runFor(t, c, 3*time.Second)
 		if n := len(cloud.Asked()); n != 1 {
 			t.Errorf("%d requests beside a queue that stands still", n)
 		}

@@ -93,6 +93,11 @@ func (d *Desk) abandon(ctx context.Context, p Payment) error {
 // Start writes the payment and hands it to its terminal; see register.Payments. Before Run has read what earlier runs
 // left open it waits, so that nothing new is taken for something old.
 func (d *Desk) Start(ctx context.Context, r Request, entry func(Payment) journal.Entry) (Payment, error) {
+	if r.Terminal == "" && r.OriginalPaymentID != "" { // a refund goes back the way the money came
+		if p, err := d.journal.Get(ctx, r.OriginalPaymentID); err == nil && d.worker(p.Terminal) != nil {
+			r.Terminal = p.Terminal
+		}
+	}
 	w, err := d.pick(r.Terminal)
 	if err != nil {
 		return Payment{}, err

@@ -118,13 +118,39 @@ func (d *Desk) refunds(ctx context.Context, w *worker, r Request) (*Original, er
 	if p.State != Approved || p.Type == Refund || p.Type == Preauth && p.CapturedAmount == nil {
 		return nil, fmt.Errorf("refund of a %s in state %s: %w", p.Type, p.State, ErrOriginal)
 	}
-	if err := within(r.Amount, p.stands()); err != nil {
+	total, err := d.givenBack(ctx, p, r.Amount)
+	if err != nil {
+		return nil, err
+	}
+	if err := within(total, p.stands()); err != nil {
 		return nil, err
 	}
 	if !w.terminal.Caps().LinkedRefund || p.Terminal != w.name {
 		return nil, nil
 	}
 	return p.original(), nil
+}
+
+// givenBack adds to amount what earlier refunds of p gave back or, as far as is known, may have.
+func (d *Desk) givenBack(ctx context.Context, p Payment, amount money.Amount) (money.Amount, error) {
+	f := Filter{Since: p.CreatedAt, Limit: 500}
+	for {
+		page, next, err := d.journal.List(ctx, f)
+		if err != nil {
+			return amount, err
+		}
+		for _, other := range page {
+			if other.OriginalPaymentID != p.ID || other.State != Approved && other.State.Final() && !other.State.Blocks() {
+				continue
+			}
+			if amount, err = amount.Add(other.stands()); err != nil {
+				return amount, err
+			}
+		}
+		if f.Cursor = next; next == "" {
+			return amount, nil
+		}
+	}
 }
 
 func within(amount, most money.Amount) error {

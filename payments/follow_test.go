@@ -46,12 +46,17 @@ func TestFollowUpsAreRefused(t *testing.T) {
 		if n := s.sim.Asked(); n != 4 {
 			t.Errorf("the terminal was asked %d times", n)
 		}
-		p, err := s.refund(sale.ID, "20.00")
-		if err != nil || p.OriginalPaymentID != sale.ID {
-			t.Fatalf("refund of a sale: %+v, %v", p, err)
-		}
-		if p = s.wait(p.ID); p.State != payments.Approved {
-			t.Errorf("refund ended %s", p.State)
+		for _, part := range []string{"15.00", "5.00"} {
+			p, err := s.refund(sale.ID, part)
+			if err != nil || p.OriginalPaymentID != sale.ID {
+				t.Fatalf("refund of a sale: %+v, %v", p, err)
+			}
+			if p = s.wait(p.ID); p.State != payments.Approved {
+				t.Errorf("refund ended %s", p.State)
+			}
+			if _, err := s.refund(sale.ID, "5.01"); !errors.Is(err, payments.ErrAmount) {
+				t.Errorf("more than the whole sale was given back: %v", err)
+			}
 		}
 		s.m.rows[sale.ID] = func(p payments.Payment) payments.Payment { p.Terminal = "sold"; return p }(s.m.rows[sale.ID])
 		if _, err := s.desk.Void(ctx, sale.ID, nothing); !errors.Is(err, payments.ErrNoTerminal) {

@@ -32,6 +32,7 @@ const (
 	startSpread  = 30 * time.Second       // within which changes are looked for after a start
 	askAgain     = time.Hour              // after a missing permission or query
 	salesKept    = 90                     // days of sales in the copy
+	markDoubted  = 10                     // failures in a row, some hours, after which a feed begins anew
 	tellEvery    = 5 * time.Second        // between two events of progress
 )
 
@@ -215,9 +216,14 @@ func (c *Catalogue) step(ctx context.Context, name Feed) {
 		return
 	}
 	pos, err := c.position(ctx, name)
-	if err == nil && !pos.Open {
+	if err == nil {
 		c.mu.Lock()
-		pos = begin(pos, name, time.Now(), c.feeds[name].full)
+		f := c.feeds[name]
+		// A cloud that answers others and fails at our mark for hours may not know it any more.
+		doubted := f.fails >= markDoubted && pos.Mark != ""
+		if !pos.Open || doubted && pos.Since != "" {
+			pos = begin(pos, name, time.Now(), f.full || doubted)
+		}
 		c.mu.Unlock()
 	}
 	if err == nil {

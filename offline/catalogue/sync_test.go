@@ -500,6 +500,35 @@ func TestFaultsBackOff(t *testing.T) {
 	})
 }
 
+// TestForgottenMark: a cloud that does not know our mark any more is read from the beginning after some hours.
+func TestForgottenMark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud, store := stocked(30), cataloguetest.NewMemory()
+		c := newCatalogue(t, cloud, store)
+		runFor(t, c, time.Minute)
+		old := ""
+		cloud.Before = func(_ int, q catalogue.Query) error {
+			if q.Feed == catalogue.Items && q.Since != "" && (old == "" || q.Since == old) {
+				old = q.Since
+				return errors.New("VALIDATION: Since: unknown")
+			}
+			return nil
+		}
+		cloud.SetItem(sku(3), "second")
+		runFor(t, c, 3*time.Hour) // the night's first look fails, and a few after it
+		if got := names(t, store, 30); got[sku(3)] != "first" || old == "" {
+			t.Errorf("%q", got[sku(3)])
+		}
+		runFor(t, c, 12*time.Hour)
+		if got := names(t, store, 30); got[sku(3)] != "second" || len(got) != 30 {
+			t.Errorf("%q of %d after the mark was forgotten", got[sku(3)], len(got))
+		}
+		if st := feed(c, catalogue.Items); st.State != catalogue.Fresh {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 // TestNoMarks: where the cloud has no since, every look reads the whole listing, and seldom.
 func TestNoMarks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -392,12 +392,13 @@ func TestCancelRacesApproval(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
+						id := p.ID
 						go func() {
 							select {
 							case <-reached:
 							case <-time.After(time.Minute): // a card that never comes
 							}
-							_, err := s.desk.Cancel(t.Context(), p.ID)
+							_, err := s.desk.Cancel(t.Context(), id)
 							asked <- err
 						}()
 						p = s.wait(p.ID)

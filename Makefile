@@ -41,7 +41,8 @@ fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz $(FUZZTIME)
 
 bench: ## ratios against baselines measured in the same run
-	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./cmd/storeagent | scripts/ratios
+	{ $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./cmd/storeagent && \
+	  $(GO) test -run '^$$' -bench 'AcceptWithRows|Drain' -benchtime $(BENCHTIME) ./offline/sqlite; } | scripts/ratios
 
 ci: ## what .ci/run runs
 	.ci/run

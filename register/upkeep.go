@@ -90,7 +90,7 @@ func (s *Server) exportQueue(ctx context.Context, _ *nothing) (*stream, error) {
 		case err == nil && !begun:
 			begin()
 		case err != nil && !begun:
-			s.fail(ctx, err)
+			s.cfg.Log.ErrorContext(ctx, "export failed", slog.String("requestId", c.id), slog.Any("error", err))
 			explain(err).write(w, c.id)
 		case err != nil:
 			s.cfg.Log.ErrorContext(ctx, "export cut off", slog.String("requestId", c.id), slog.Any("error", err))

@@ -150,7 +150,7 @@ func TestExportIsWholeOrBroken(t *testing.T) {
 	}
 	k.list, k.err, k.broken = someExport("a", "b", "c"), nil, 2
 	defer func() {
-		if p := recover(); p != http.ErrAbortHandler {
+		if p, is := recover().(error); !is || !errors.Is(p, http.ErrAbortHandler) {
 			t.Errorf("an export that breaks ends with %v, want the connection to be cut", p)
 		}
 	}()

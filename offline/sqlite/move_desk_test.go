@@ -83,7 +83,6 @@ type box struct {
 	cards *offline.GiftcardDesk
 	away  bool
 	cloud *ledgerCloud
-	n     int
 }
 
 func newBox(t *testing.T, cloud *ledgerCloud, key byte, away bool) *box {

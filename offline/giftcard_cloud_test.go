@@ -236,7 +236,6 @@ type cardShop struct {
 	cards *cardCloud
 	rules offline.GiftcardRules
 	gc    *offline.GiftcardDesk
-	watch func()
 }
 
 func usd(t testing.TB, text string) money.Amount {

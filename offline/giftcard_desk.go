@@ -199,7 +199,7 @@ func (d *GiftcardDesk) Transact(ctx context.Context, r CardRequest, by journal.A
 	if err := d.add(ctx, g, op, entry); err != nil {
 		return GiftcardView{}, err
 	}
-	d.f.accepted(op.ID)
+	d.f.cashier(op.ID)
 	return d.decided(ctx, g.ID)
 }
 
@@ -369,7 +369,7 @@ func (d *GiftcardDesk) Capture(ctx context.Context, id, amount string, entry fun
 		d.f.Wake()
 		return g.View(now), nil
 	}
-	d.f.accepted(op.ID)
+	d.f.cashier(op.ID)
 	return d.captured(ctx, id)
 }
 
@@ -384,7 +384,8 @@ func (d *GiftcardDesk) captured(ctx context.Context, id string) (GiftcardView, e
 			return GiftcardView{}, err
 		}
 		s := g.Capture.State
-		if s != Queued && s != Sending && !(s == InDoubt && d.f.flies(g.Stream)) || s == Queued && g.Capture.Attempts > 0 {
+		open := s == Queued && g.Capture.Attempts == 0 || s == Sending || s == InDoubt && d.f.flies(g.Stream)
+		if !open {
 			return g.View(time.Now()), nil
 		}
 		select {

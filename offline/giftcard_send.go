@@ -55,6 +55,12 @@ type doubt struct {
 	prior    string // code of the error before the attempt
 }
 
+// cardPayload reads what an operation of a gift card says.
+func cardPayload(op Operation) (p CardPayload, ok bool) {
+	err := json.Unmarshal(op.Payload, &p)
+	return p, err == nil && p.TransactionID != ""
+}
+
 // prepared is an operation ready to be sent, or why it is not.
 type prepared struct {
 	op   Operation
@@ -69,8 +75,8 @@ func (f *Forwarder) prepare(ctx context.Context, op Operation) (prepared, error)
 		return prepared{op: op}, nil
 	}
 	c := f.cards
-	var p CardPayload
-	if err := json.Unmarshal(op.Payload, &p); err != nil {
+	p, ok := cardPayload(op)
+	if !ok {
 		return prepared{op: op, stop: refusal("invalid_payload", "The operation cannot be read.")}, nil
 	}
 	g, err := c.store.Giftcard(ctx, p.TransactionID)
@@ -183,8 +189,8 @@ func (f *Forwarder) cardResult(ctx context.Context, before *Giftcard, op Operati
 // settleCard ends the doubt about a gift card operation by evidence, or leaves it for another look.
 func (f *Forwarder) settleCard(ctx context.Context, op Operation, atOnce bool) (settled bool, err error) {
 	c, now := f.cards, time.Now()
-	var p CardPayload
-	if err := json.Unmarshal(op.Payload, &p); err != nil {
+	p, ok := cardPayload(op)
+	if !ok {
 		return true, f.settleAs(ctx, op, Result{State: Parked, Reason: Unknown, Error: unknownFault(op), Class: "no_evidence", FinishedAt: now})
 	}
 	g, err := c.store.Giftcard(ctx, p.TransactionID)
@@ -355,8 +361,8 @@ func cardEvents(ctx context.Context, store Store, at time.Time, op Operation, r 
 	if op.Type == Purchase {
 		return nil, nil
 	}
-	var p CardPayload
-	if json.Unmarshal(op.Payload, &p) != nil || p.TransactionID == "" {
+	p, ok := cardPayload(op)
+	if !ok {
 		return nil, nil
 	}
 	g, err := store.Giftcard(ctx, p.TransactionID)

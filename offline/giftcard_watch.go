@@ -114,6 +114,14 @@ func (f *Forwarder) stoppedKind(t OpType) bool {
 	return s != nil && !s.trial && time.Now().Before(s.tryAt)
 }
 
+// cashier puts an operation that somebody waits for ahead of the backlog and ends the delay after an outage.
+func (f *Forwarder) cashier(id string) {
+	f.mu.Lock()
+	f.way.jitterUntil = time.Time{}
+	f.mu.Unlock()
+	f.accepted(id)
+}
+
 // change is closed when something about the queue changes.
 func (f *Forwarder) change() <-chan struct{} {
 	f.mu.Lock()

@@ -28,8 +28,9 @@ type PrinterOptions struct {
 	ProcessID bool   // answers GS ( H function 48
 	NoConfirm bool   // answers status, but not GS r, as some clones do
 	NoASB     bool   // knows no unasked status (GS a), as some clones do
+	NoPulse   bool   // knows no pulse in real time (DLE DC4 function 1), as many clones do
 	Silent    bool   // answers nothing at all
-	Buffer    int    // bytes it takes while it can't print, 4096 where 0; then it reads no more but real-time commands
+	Buffer    int    // bytes it takes while it can't print, 4096 where 0; then it reads no more, as flow control has it
 	OnPaper   func(text string)
 }
 
@@ -163,8 +164,10 @@ func (p *Printer) receive(b []byte) []byte {
 		p.reset()
 		p.say(0x37, 0x25, 0)
 		return nil
-	case b[1] == dc4 && b[2] == 1 && b[3] <= 1:
-		p.pulse(b[3])
+	case b[1] == dc4 && b[2] == 1 && b[3] <= 1 && b[4] >= 1 && b[4] <= 8 && !p.o.NoPulse:
+		if !p.fault { // a printer in error ignores it; one that is merely offline does not
+			p.pulse(b[3])
+		}
 		return nil
 	}
 	if n := len(b); n > 1 && b[n-1] == dle {

@@ -18,8 +18,8 @@ import (
 // Address is a configured port: "serial:/dev/ttyUSB0?baud=9600", "tcp:10.0.0.5:9100", "file:/dev/usb/lp0". It is a
 // struct so that a strict decoder calls UnmarshalText. ParseAddress makes one.
 type Address struct {
-	Scheme string     // serial, tcp, file or https
-	Target string     // path, by-id link, COM name, VID:PID[:SERIAL], HOST:PORT, or //HOST:PORT/PATH
+	Scheme string     // serial, tcp, file, https or printer
+	Target string     // path, by-id link, COM name, VID:PID[:SERIAL], HOST:PORT, //HOST:PORT/PATH, or a device's name
 	Params url.Values // what stood behind "?", nil where there was none
 }
 
@@ -28,24 +28,26 @@ const (
 	SchemeSerial = "serial"
 	SchemeTCP    = "tcp"
 	SchemeFile   = "file"
+	SchemeHIDRaw = "hidraw"
 	SchemeHTTPS  = "https" // https://HOST:PORT/PATH, for drivers that speak HTTP themselves: no Opener opens it
+	// SchemePrinter is printer:NAME?pin=2, for what is plugged into a configured printer: no Opener opens it.
+	SchemePrinter = "printer"
 )
 
 // examples shows one right address of each scheme.
 var examples = map[string]string{
-	SchemeSerial: "serial:/dev/ttyUSB0?baud=9600",
-	SchemeTCP:    "tcp:10.0.0.5:9100",
-	SchemeFile:   "file:/dev/usb/lp0",
-	SchemeHTTPS:  "https://10.0.0.5:8443/nexo",
+	SchemeSerial:  "serial:/dev/ttyUSB0?baud=9600",
+	SchemeTCP:     "tcp:10.0.0.5:9100",
+	SchemeFile:    "file:/dev/usb/lp0",
+	SchemeHTTPS:   "https://10.0.0.5:8443/nexo",
+	SchemePrinter: "printer:front?pin=2",
 }
 
 // absent are schemes that the configuration knows and this build does not have, with what to use instead.
 var absent = map[string]string{
 	"usb":      SchemeFile,
-	"hidraw":   SchemeSerial,
 	"evdev":    SchemeSerial,
 	"winspool": SchemeTCP,
-	"printer":  SchemeFile,
 }
 
 // AddressError says what is wrong with an address and shows a right one.
@@ -74,7 +76,7 @@ func ParseAddress(text string) (Address, error) {
 	case absent[scheme] != "" && found:
 		return bad(examples[absent[scheme]], "%s ports are not available in this build", scheme)
 	case !found || !known:
-		return bad(examples[SchemeSerial], "it has to begin with serial:, tcp:, file: or https://")
+		return bad(examples[SchemeSerial], "it has to begin with serial:, tcp:, file:, https:// or printer:")
 	}
 	target, query, hasQuery := strings.Cut(rest, "?")
 	a := Address{Scheme: scheme, Target: target}
@@ -99,11 +101,15 @@ func (a Address) check() error {
 	if strings.TrimSpace(a.Target) != a.Target {
 		return errors.New("there is a space at its beginning or end")
 	}
+	if takesID(a.Scheme) && looksLikeID(a.Target) && !isID(a.Target) {
+		return errors.New("a USB id is four hexadecimal digits, a colon, four more, and if need be a colon and the serial number, like 0403:6001:A50285BI")
+	}
 	if a.Scheme == SchemeSerial {
-		if looksLikeID(a.Target) && !isID(a.Target) {
-			return errors.New("a USB id is four hexadecimal digits, a colon, four more, and if need be a colon and the serial number, like 0403:6001:A50285BI")
-		}
 		_, err := a.Line()
+		return err
+	}
+	if a.Scheme == SchemePrinter {
+		_, err := a.Pin()
 		return err
 	}
 	if len(a.Params) > 0 {
@@ -182,10 +188,26 @@ func (a Address) WithDefaults(params map[string]string) Address {
 
 // USBID takes a VID:PID[:SERIAL] target apart, VID and PID in upper case.
 func (a Address) USBID() (vid, pid, serial string, ok bool) {
-	if a.Scheme != SchemeSerial || !isID(a.Target) {
+	if !takesID(a.Scheme) || !isID(a.Target) {
 		return "", "", "", false
 	}
 	return strings.ToUpper(a.Target[:4]), strings.ToUpper(a.Target[5:9]), strings.TrimPrefix(a.Target[9:], ":"), true
+}
+
+// Pin reads the pin of the drawer socket from a printer address: 2, also where none is given, or 5.
+func (a Address) Pin() (int, error) {
+	for name := range a.Params {
+		if name != "pin" {
+			return 0, fmt.Errorf("%q is not pin", name)
+		}
+	}
+	switch pin := a.Params["pin"]; {
+	case len(pin) == 0 || len(pin) == 1 && pin[0] == "2":
+		return 2, nil
+	case len(pin) == 1 && pin[0] == "5":
+		return 5, nil
+	}
+	return 0, errors.New("pin has to be 2 (the usual one) or 5 (of a second drawer)")
 }
 
 var (
@@ -194,6 +216,7 @@ var (
 	baudRange = [2]int{50, 4_000_000}
 )
 
+func takesID(scheme string) bool     { return scheme == SchemeSerial || scheme == SchemeHIDRaw }
 func isID(target string) bool        { return usbID.MatchString(target) }
 func looksLikeID(target string) bool { return isID(target) || almostID.MatchString(target) }
 

@@ -22,6 +22,10 @@ func TestParseAddress(t *testing.T) {
 		"file:/dev/usb/lp0":                   {Scheme: "file", Target: "/dev/usb/lp0"},
 		"https://10.0.0.5:8443/nexo":          {Scheme: "https", Target: "//10.0.0.5:8443/nexo"},
 		"https://[fe80::1]:8443/nexo/":        {Scheme: "https", Target: "//[fe80::1]:8443/nexo/"},
+		"printer:front":                       {Scheme: "printer", Target: "front"},
+		"printer:front?pin=5":                 {Scheme: "printer", Target: "front", Params: map[string][]string{"pin": {"5"}}},
+		"hidraw:/dev/hidraw3":                 {Scheme: "hidraw", Target: "/dev/hidraw3"},
+		"hidraw:0c2e:0b07:S1":                 {Scheme: "hidraw", Target: "0c2e:0b07:S1"},
 		"file:/dev/lp0?":                      {Scheme: "file", Target: "/dev/lp0"},
 	} {
 		got, err := ParseAddress(text)
@@ -38,7 +42,7 @@ func TestParseAddress(t *testing.T) {
 func TestParseAddressErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                            "is empty",
-		"/dev/ttyUSB0":                "begin with serial:, tcp:, file: or https:",
+		"/dev/ttyUSB0":                "begin with serial:, tcp:, file:, https:// or printer:",
 		"COM3":                        "begin with",
 		"Serial:/dev/ttyUSB0":         "begin with",
 		"serial:":                     "nothing stands behind",
@@ -63,7 +67,8 @@ func TestParseAddressErrors(t *testing.T) {
 		"tcp:10.0.0.5:9100?baud=9600": "nothing behind",
 		"file:/dev/usb/lp0?baud=9600": "nothing behind",
 		"usb:04b8:0202":               "usb ports are not available in this build",
-		"hidraw:/dev/hidraw0":         "hidraw ports are not available",
+		"hidraw:C2E:B07":              "four hexadecimal digits",
+		"hidraw:/dev/hidraw0?x=1":     "nothing behind",
 		"evdev:/dev/input/event3":     "evdev ports are not available",
 		"https:10.0.0.5:8443":         "host, port number and path",
 		"https://10.0.0.5/nexo":       "host, port number and path",
@@ -72,7 +77,10 @@ func TestParseAddressErrors(t *testing.T) {
 		"https://u:p@10.0.0.5:1/nexo": "nothing else",
 		"https://10.0.0.5:8443/n?a=b": "nothing behind",
 		"winspool:Receipt":            "winspool ports are not available",
-		"printer:front?pin=2":         "printer ports are not available",
+		"printer:":                    "nothing stands behind",
+		"printer:front?pin=3":         "pin has to be 2",
+		"printer:front?pin=2&pin=5":   "pin has to be 2",
+		"printer:front?baud=9600":     "is not pin",
 	} {
 		_, err := ParseAddress(text)
 		var ae *AddressError

@@ -105,11 +105,7 @@ func (e *encoder) op(op printer.Op) *printer.DocumentError {
 		}
 		e.put(gs, 'V', mode, cutFeed)
 	case "drawer":
-		pin := byte(0) // 0 and 1, not '0' and '1': clones ignore those
-		if op.Pin == 5 {
-			pin = 1
-		}
-		e.put(esc, 'p', pin, pulseOn, pulseOff)
+		e.put(pulseCommand(max(op.Pin, 2))...)
 	}
 	return nil
 }

@@ -51,6 +51,7 @@ type Printer struct {
 	profile profile
 	level   string
 	jobs    chan *request
+	pulses  chan *pulse
 
 	// answers is set for good once the printer has answered anything: its later silence is a fault, not its nature.
 	answers atomic.Bool
@@ -99,6 +100,7 @@ func New(c Config) (*Printer, error) {
 		profile: p,
 		level:   c.Options.DrawerOpenLevel,
 		jobs:    make(chan *request),
+		pulses:  make(chan *pulse),
 	}, nil
 }
 

@@ -50,6 +50,8 @@ func (s *session) begin(ctx context.Context, r *request) (res result, err error)
 		return result{printer.Queued, fmt.Errorf("record that the job is being sent: %w", err)}, nil
 	}
 	s.show(devices.Busy)
+	s.pulses = s.p.pulses
+	defer func() { s.pulses, s.amid = nil, false }()
 	j := &job{s: s, r: r, id: processID(r.job.Seq)}
 	return j.print(ctx, out)
 }
@@ -129,7 +131,9 @@ func (j *job) print(ctx context.Context, out encoded) (result, error) {
 	case s.confirms:
 		out.add(gs, 'r', 1)
 	}
-	if err := j.write(ctx, out); err != nil {
+	err := j.write(ctx, out)
+	s.amid = false
+	if err != nil {
 		return j.lost(err), err
 	}
 	if s.oneWay {
@@ -175,11 +179,17 @@ func (j *job) write(ctx context.Context, out encoded) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		_, between := slices.BinarySearch(out.cuts, sent)
+		if s.amid = !between && sent > 0; !s.amid {
+			if err := j.pulse(); err != nil {
+				return err
+			}
+		}
 		reason := s.reason()
 		j.tell(reason)
 		if reason != "" {
 			every := watchEvery
-			if _, between := slices.BinarySearch(out.cuts, sent); !between && sent > 0 {
+			if s.amid {
 				every = riskyEvery // the question may spoil the command that is under way
 			}
 			if err := j.stopped(ctx, every); err != nil {
@@ -204,6 +214,16 @@ func (j *job) write(ctx context.Context, out encoded) error {
 		}
 	}
 	return nil
+}
+
+// pulse opens the drawer if somebody waits for that.
+func (j *job) pulse() error {
+	select {
+	case q := <-j.s.pulses:
+		return j.s.inJob(q)
+	default:
+		return nil
+	}
 }
 
 // next is where the chunk that begins at sent ends: at the last cut that is near enough.

@@ -14,6 +14,7 @@ import (
 type profile struct {
 	columns   int  // font A characters on a line
 	processID bool // confirms jobs by GS ( H fn 48
+	pulse     bool // opens a drawer in real time (DLE DC4 fn 1), also where it does not confirm jobs
 	kanji     bool // starts in a multi-byte mode that must be left (FS .)
 	pages     []page
 }

@@ -54,10 +54,12 @@ type session struct {
 
 	// used by run alone
 	oneWay   bool
-	named    bool // asked for model and serial number
-	tries    int  // to find out how it confirms
-	marks    bool // GS ( H, the process id, is answered
-	confirms bool // GS r is answered
+	named    bool        // asked for model and serial number
+	tries    int         // to find out how it confirms
+	marks    bool        // GS ( H, the process id, is answered
+	confirms bool        // GS r is answered
+	pulses   chan *pulse // taken while a job waits; nil where nothing may come between
+	amid     bool        // a command is under way, so that a pulse would spoil it
 }
 
 func newSession(p *Printer, pt port.Port) *session {
@@ -87,6 +89,10 @@ func (s *session) run(ctx context.Context) error {
 			return ctx.Err()
 		case r := <-s.p.jobs:
 			if err := s.serve(ctx, r); err != nil {
+				return err
+			}
+		case q := <-s.p.pulses:
+			if err := s.open(ctx, q); err != nil {
 				return err
 			}
 		case <-poll.C:
@@ -184,6 +190,10 @@ func (s *session) until(ctx context.Context, limit time.Duration, f func() bool)
 		}
 		select {
 		case <-s.notify:
+		case q := <-s.pulses:
+			if err := s.inJob(q); err != nil {
+				return false, err
+			}
 		case <-t.C:
 			return false, nil
 		case <-ctx.Done():

@@ -35,8 +35,8 @@ func (t *Terminal) serve(ctx, inner context.Context, p port.Port) error {
 	if err := s.register(ctx); err != nil {
 		return t.broken(fmt.Errorf("register: %w", err))
 	}
+	defer t.rouse() // after the farewell: until then the port stays open
 	err := t.owner.Serve(ctx, s, s.idle)
-	t.rouse()
 	if !errors.Is(err, errAtRest) {
 		return t.broken(err)
 	}

@@ -160,8 +160,8 @@ func (t *Terminal) Run(ctx context.Context) error {
 func (t *Terminal) rest(ctx context.Context) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.idle = ctx.Err() == nil
-	return t.idle
+	t.idle = true // also when stopping: the farewell still needs the port
+	return ctx.Err() == nil
 }
 
 func (t *Terminal) rouse() {

@@ -82,6 +82,10 @@ func drivers() []driver {
 			Options: func() any { return &scannerOptions{} },
 		}, buildScanner},
 		{config.Driver{
+			Name: scanner.DriverHIDPOS, Category: devices.Scanner, Schemes: []string{port.SchemeHIDRaw},
+			Options: func() any { return &scannerOptions{} },
+		}, buildScanner},
+		{config.Driver{
 			Name: "display", Category: devices.LineDisplay, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile},
 			Options: func() any { return &displayOptions{} },
 		}, buildDisplay},
@@ -108,7 +112,8 @@ func driverTable() []config.Driver {
 // newOpener opens every kind of port this build knows.
 func newOpener() port.Opener {
 	serial := &serialport.Ports{}
-	return port.Table{port.SchemeSerial: serial.Open, port.SchemeTCP: port.OpenTCP, port.SchemeFile: port.OpenFile}
+	return port.Table{port.SchemeSerial: serial.Open, port.SchemeTCP: port.OpenTCP, port.SchemeFile: port.OpenFile,
+		port.SchemeHIDRaw: port.HIDRaw{}.Open}
 }
 
 // buildDevices makes the configured devices, in their order. What is wrong with one names it.

@@ -18,7 +18,7 @@ import (
 // Address is a configured port: "serial:/dev/ttyUSB0?baud=9600", "tcp:10.0.0.5:9100", "file:/dev/usb/lp0". It is a
 // struct so that a strict decoder calls UnmarshalText. ParseAddress makes one.
 type Address struct {
-	Scheme string     // serial, tcp, file, https or printer
+	Scheme string     // serial, tcp, file, hidraw, https or printer
 	Target string     // path, by-id link, COM name, VID:PID[:SERIAL], HOST:PORT, //HOST:PORT/PATH, or a device's name
 	Params url.Values // what stood behind "?", nil where there was none
 }
@@ -39,6 +39,7 @@ var examples = map[string]string{
 	SchemeSerial:  "serial:/dev/ttyUSB0?baud=9600",
 	SchemeTCP:     "tcp:10.0.0.5:9100",
 	SchemeFile:    "file:/dev/usb/lp0",
+	SchemeHIDRaw:  "hidraw:0C2E:0B07",
 	SchemeHTTPS:   "https://10.0.0.5:8443/nexo",
 	SchemePrinter: "printer:front?pin=2",
 }
@@ -76,7 +77,7 @@ func ParseAddress(text string) (Address, error) {
 	case absent[scheme] != "" && found:
 		return bad(examples[absent[scheme]], "%s ports are not available in this build", scheme)
 	case !found || !known:
-		return bad(examples[SchemeSerial], "it has to begin with serial:, tcp:, file:, https:// or printer:")
+		return bad(examples[SchemeSerial], "it has to begin with serial:, tcp:, file:, hidraw:, https:// or printer:")
 	}
 	target, query, hasQuery := strings.Cut(rest, "?")
 	a := Address{Scheme: scheme, Target: target}

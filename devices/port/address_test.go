@@ -42,7 +42,7 @@ func TestParseAddress(t *testing.T) {
 func TestParseAddressErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                            "is empty",
-		"/dev/ttyUSB0":                "begin with serial:, tcp:, file:, https:// or printer:",
+		"/dev/ttyUSB0":                "begin with serial:, tcp:, file:, hidraw:, https:// or printer:",
 		"COM3":                        "begin with",
 		"Serial:/dev/ttyUSB0":         "begin with",
 		"serial:":                     "nothing stands behind",

@@ -16,7 +16,7 @@ import (
 // Config is what a scanner needs. Name, Open and Sink are required.
 type Config struct {
 	Name     string
-	Driver   string // "" means scanner
+	Driver   string // "" means scanner; see DriverBytes and its kin
 	Port     string // the configured port, for Info
 	Open     port.OpenFunc
 	Options  Options
@@ -40,11 +40,11 @@ const readBuffer = 1024
 
 // New makes a scanner. What is wrong with its options is found here.
 func New(c Config) (*Scanner, error) {
-	if _, err := newFramer(c.Options); err != nil {
-		return nil, fmt.Errorf("scanner %s: %w", c.Name, err)
-	}
 	if c.Driver == "" {
-		c.Driver = "scanner"
+		c.Driver = DriverBytes
+	}
+	if _, err := newDecoder(c.Driver, c.Options); err != nil {
+		return nil, fmt.Errorf("scanner %s: %w", c.Name, err)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -60,33 +60,33 @@ func New(c Config) (*Scanner, error) {
 func (s *Scanner) Run(ctx context.Context) error { return s.Serve(ctx, s.session) }
 
 func (s *Scanner) session(ctx context.Context, p port.Port) (err error) {
-	f, err := newFramer(s.c.Options)
+	d, err := newDecoder(s.c.Driver, s.c.Options)
 	if err != nil {
 		return err
 	}
 	s.SetState(devices.Ready, devices.Status{})
 	defer func() {
-		if n := f.partial(); n > 0 && ctx.Err() == nil {
+		if n := d.partial(); n > 0 && ctx.Err() == nil {
 			err = &partialError{bytes: n, err: err}
 		}
 	}()
-	done := func(code []byte, err error) { s.code(ctx, code, err) }
+	done := func(aim string, data []byte, err error) { s.code(ctx, aim, data, err) }
 	buf := make([]byte, readBuffer)
 	for {
 		by := time.Time{}
-		if f.gap > 0 && f.partial() > 0 {
-			by = time.Now().Add(f.gap)
+		if d.gap() > 0 && d.partial() > 0 {
+			by = time.Now().Add(d.gap())
 		}
 		if err := p.SetReadDeadline(by); err != nil {
 			return err
 		}
 		n, err := p.Read(buf)
-		f.feed(buf[:n], done)
+		d.feed(buf[:n], done)
 		switch {
 		case err == nil:
-		case f.gap > 0 && errors.Is(err, os.ErrDeadlineExceeded):
-			if n == 0 {
-				f.flush(done)
+		case d.gap() > 0 && errors.Is(err, os.ErrDeadlineExceeded):
+			if n == 0 && d.partial() > 0 {
+				d.silent(done)
 			}
 		default:
 			return err
@@ -107,13 +107,13 @@ func (e *partialError) Error() string {
 func (e *partialError) Unwrap() error { return e.err }
 
 // code handles one complete code, or the loss of one.
-func (s *Scanner) code(ctx context.Context, code []byte, err error) {
+func (s *Scanner) code(ctx context.Context, aim string, data []byte, err error) {
 	now := time.Now()
 	if err != nil {
-		s.lost(now, err.Error(), "check prefix, suffix and gap_ms against the scanner's settings")
+		s.lost(now, err.Error(), s.lossHint())
 		return
 	}
-	scan, ok := s.read(code, now)
+	scan, ok := s.read(aim, data, now)
 	if !ok {
 		s.Report(devices.Problem{Code: "card_data_refused", Length: len(scan.Data), At: now,
 			Message: fmt.Sprintf("a read of %d characters looked like a payment card and was dropped", len(scan.Data)),
@@ -131,14 +131,20 @@ func (s *Scanner) code(ctx context.Context, code []byte, err error) {
 	}
 }
 
+func (s *Scanner) lossHint() string {
+	if s.c.Driver == DriverBytes {
+		return "check prefix, suffix and gap_ms against the scanner's settings"
+	}
+	return "scan the code again; check the cable if it comes often"
+}
+
 func (s *Scanner) lost(at time.Time, message, hint string) {
 	s.Report(devices.Problem{Code: string(port.Failed), Message: message, Hint: hint, At: at})
 }
 
 // read makes a Scan of a code; false means that it looks like a payment card. Only a code that the scanner itself
 // named an EAN or UPC is exempt, and only as the digits that those have: cards have no such bars.
-func (s *Scanner) read(code []byte, at time.Time) (Scan, bool) {
-	aim, data := splitAIM(code)
+func (s *Scanner) read(aim string, data []byte, at time.Time) (Scan, bool) {
 	scan := Scan{Scanner: s.c.Name, AIM: aim, Data: data, At: at}
 	scan.Symbology, scan.GTIN = identify(aim, data)
 	readGS1(&scan)

@@ -58,7 +58,9 @@ type lab struct {
 	log     bytes.Buffer
 }
 
-func run(t *testing.T, o Options, test func(l *lab)) {
+func run(t *testing.T, o Options, test func(l *lab)) { runDriver(t, "", o, test) }
+
+func runDriver(t *testing.T, driver string, o Options, test func(l *lab)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l := &lab{sink: newSink()}
@@ -66,7 +68,7 @@ func run(t *testing.T, o Options, test func(l *lab)) {
 		l.fars = fars
 		var mu sync.Mutex
 		s, err := New(Config{
-			Name: "till", Open: open, Options: o, Sink: l.sink, Log: slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			Name: "till", Driver: driver, Open: open, Options: o, Sink: l.sink, Log: slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			OnChange: func(i devices.Info) { mu.Lock(); l.changes = append(l.changes, i); mu.Unlock() },
 		})
 		if err != nil {

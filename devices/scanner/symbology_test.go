@@ -62,7 +62,7 @@ func TestRead(t *testing.T) {
 		{"]E04111111111111111", "", "", "", "", true},                    // no EAN has 16 digits
 		{"6006491111111110", "unknown", "", "6006491111111110", "", false},
 	} {
-		scan, ok := s.read([]byte(c.code), testTime)
+		scan, ok := s.readText([]byte(c.code))
 		if ok == c.refused {
 			t.Errorf("%q: refused %v", c.code, !ok)
 			continue
@@ -96,7 +96,7 @@ func FuzzRead(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, code []byte) {
-		scan, _ := s.read(code, testTime)
+		scan, _ := s.readText(code)
 		if scan.AIM+string(scan.Data) != string(code) {
 			t.Fatalf("%q became %q and %q", code, scan.AIM, scan.Data)
 		}

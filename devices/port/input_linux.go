@@ -1,0 +1,68 @@
+package port
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// openInput opens a node that only gives, and takes it for us alone by claim.
+func openInput(a Address, path string, claim func(fd uintptr) error) (Port, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openNonblock, 0)
+	if err != nil {
+		return nil, inputError(a, path, err)
+	}
+	if err := f.SetReadDeadline(time.Time{}); err != nil {
+		_ = f.Close()
+		return nil, &Error{Op: "open", Address: a.String(), Kind: BadAddress, Hint: "name the node of a device, like " + examples[a.Scheme],
+			Err: fmt.Errorf("%s is no device node", path)}
+	}
+	raw, err := f.SyscallConn()
+	if err == nil {
+		var refused error
+		err = raw.Control(func(fd uintptr) { refused = claim(fd) })
+		err = errors.Join(err, refused)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, inputError(a, path, err)
+	}
+	return &inputNode{&node{File: f, address: a.String(), closed: make(chan struct{})}}, nil
+}
+
+// inputNode is a node that takes no bytes.
+type inputNode struct{ *node }
+
+var errTakesNothing = errors.New("this kind of port takes no bytes")
+
+func (n *inputNode) Write([]byte) (int, error) {
+	return 0, &Error{Op: "write", Address: n.address, Kind: Failed, Hint: "it can only be read", Err: errTakesNothing}
+}
+
+// lockNode locks the node against others that lock it. EWOULDBLOCK means that somebody has it.
+func lockNode(fd uintptr) error {
+	if err := unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return unix.EBUSY
+	} else if err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	return nil
+}
+
+// inputError is OpenError with the hints of human interface devices: the kernel gives their nodes to root.
+func inputError(a Address, path string, err error) error {
+	e := OpenError(a.String(), path, err)
+	switch e.Kind {
+	case NoPermission:
+		if group := groupOf(path); group == "" || group == "root" {
+			e.Hint = "only root may open " + path + `: let udev give it to a group, by a line in /etc/udev/rules.d like ` +
+				`SUBSYSTEM=="hidraw", ATTRS{idVendor}=="0c2e", GROUP="input", MODE="0660", and put the service's user into that group`
+		}
+	case InUse:
+		e.Hint = "another device of the configuration or another program holds " + path + ": see `fuser -v " + path + "`"
+	}
+	return e
+}

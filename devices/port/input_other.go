@@ -1,0 +1,17 @@
+//go:build !linux
+
+package port
+
+import (
+	"errors"
+	"runtime"
+)
+
+var errOnlyLinux = errors.New("these ports exist on Linux only, this is " + runtime.GOOS)
+
+// openInput: there are no such nodes outside Linux.
+func openInput(a Address, _ string, _ func(uintptr) error) (Port, error) {
+	return nil, &Error{Op: "open", Address: a.String(), Kind: BadAddress, Hint: "set the scanner to USB serial and use a serial: port", Err: errOnlyLinux}
+}
+
+func lockNode(uintptr) error { return errOnlyLinux }

@@ -21,6 +21,7 @@ test: ## all tests, with the race detector (installs a C compiler where one is m
 	scripts/need gcc
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
 	CGO_ENABLED=0 $(GO) test -run ThreeHundredKills ./offline/sqlite
+	CGO_ENABLED=0 $(GO) test -run ManyShortSimulations ./offline -seeds 3000
 
 oracle: ## hold the nexo driver and simulator against an independent npm package (installs node and npm where missing)
 	scripts/nexo-oracle

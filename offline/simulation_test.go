@@ -30,7 +30,7 @@ func TestSimulation(t *testing.T) {
 var (
 	oneSeed   = flag.Int64("seed", -1, "run the simulation with this seed only")
 	seedSteps = flag.Int("steps", 400, "how many steps the simulation with -seed takes")
-	manySeeds = flag.Int("seeds", 1200, "how many short simulations run")
+	manySeeds = flag.Int("seeds", 300, "how many short simulations run; make test runs thousands without the race detector")
 )
 
 // TestManyShortSimulations: a failure needs few steps and rare luck more often than many steps.

@@ -86,6 +86,10 @@ func drivers() []driver {
 			Options: func() any { return &scannerOptions{} },
 		}, buildScanner},
 		{config.Driver{
+			Name: scanner.DriverWedge, Category: devices.Scanner, Schemes: []string{port.SchemeEvdev},
+			Options: func() any { return &scannerOptions{} },
+		}, buildScanner},
+		{config.Driver{
 			Name: "display", Category: devices.LineDisplay, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile},
 			Options: func() any { return &displayOptions{} },
 		}, buildDisplay},
@@ -113,7 +117,7 @@ func driverTable() []config.Driver {
 func newOpener() port.Opener {
 	serial := &serialport.Ports{}
 	return port.Table{port.SchemeSerial: serial.Open, port.SchemeTCP: port.OpenTCP, port.SchemeFile: port.OpenFile,
-		port.SchemeHIDRaw: port.HIDRaw{}.Open}
+		port.SchemeHIDRaw: port.HIDRaw{}.Open, port.SchemeEvdev: port.Evdev{}.Open}
 }
 
 // buildDevices makes the configured devices, in their order. What is wrong with one names it.

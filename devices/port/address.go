@@ -18,7 +18,7 @@ import (
 // Address is a configured port: "serial:/dev/ttyUSB0?baud=9600", "tcp:10.0.0.5:9100", "file:/dev/usb/lp0". It is a
 // struct so that a strict decoder calls UnmarshalText. ParseAddress makes one.
 type Address struct {
-	Scheme string     // serial, tcp, file, hidraw, https or printer
+	Scheme string     // serial, tcp, file, hidraw, evdev, https or printer
 	Target string     // path, by-id link, COM name, VID:PID[:SERIAL], HOST:PORT, //HOST:PORT/PATH, or a device's name
 	Params url.Values // what stood behind "?", nil where there was none
 }
@@ -29,6 +29,7 @@ const (
 	SchemeTCP    = "tcp"
 	SchemeFile   = "file"
 	SchemeHIDRaw = "hidraw"
+	SchemeEvdev  = "evdev"
 	SchemeHTTPS  = "https" // https://HOST:PORT/PATH, for drivers that speak HTTP themselves: no Opener opens it
 	// SchemePrinter is printer:NAME?pin=2, for what is plugged into a configured printer: no Opener opens it.
 	SchemePrinter = "printer"
@@ -40,6 +41,7 @@ var examples = map[string]string{
 	SchemeTCP:     "tcp:10.0.0.5:9100",
 	SchemeFile:    "file:/dev/usb/lp0",
 	SchemeHIDRaw:  "hidraw:0C2E:0B07",
+	SchemeEvdev:   "evdev:/dev/input/by-id/usb-Symbol_Scanner-event-kbd",
 	SchemeHTTPS:   "https://10.0.0.5:8443/nexo",
 	SchemePrinter: "printer:front?pin=2",
 }
@@ -47,7 +49,6 @@ var examples = map[string]string{
 // absent are schemes that the configuration knows and this build does not have, with what to use instead.
 var absent = map[string]string{
 	"usb":      SchemeFile,
-	"evdev":    SchemeSerial,
 	"winspool": SchemeTCP,
 }
 
@@ -77,7 +78,7 @@ func ParseAddress(text string) (Address, error) {
 	case absent[scheme] != "" && found:
 		return bad(examples[absent[scheme]], "%s ports are not available in this build", scheme)
 	case !found || !known:
-		return bad(examples[SchemeSerial], "it has to begin with serial:, tcp:, file:, hidraw:, https:// or printer:")
+		return bad(examples[SchemeSerial], "it has to begin with serial:, tcp:, file:, hidraw:, evdev:, https:// or printer:")
 	}
 	target, query, hasQuery := strings.Cut(rest, "?")
 	a := Address{Scheme: scheme, Target: target}
@@ -217,7 +218,10 @@ var (
 	baudRange = [2]int{50, 4_000_000}
 )
 
-func takesID(scheme string) bool     { return scheme == SchemeSerial || scheme == SchemeHIDRaw }
+func takesID(scheme string) bool {
+	return slices.Contains([]string{SchemeSerial, SchemeHIDRaw, SchemeEvdev}, scheme)
+}
+
 func isID(target string) bool        { return usbID.MatchString(target) }
 func looksLikeID(target string) bool { return isID(target) || almostID.MatchString(target) }
 

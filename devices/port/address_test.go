@@ -26,6 +26,8 @@ func TestParseAddress(t *testing.T) {
 		"printer:front?pin=5":                 {Scheme: "printer", Target: "front", Params: map[string][]string{"pin": {"5"}}},
 		"hidraw:/dev/hidraw3":                 {Scheme: "hidraw", Target: "/dev/hidraw3"},
 		"hidraw:0c2e:0b07:S1":                 {Scheme: "hidraw", Target: "0c2e:0b07:S1"},
+		"evdev:/dev/input/event3":             {Scheme: "evdev", Target: "/dev/input/event3"},
+		"evdev:05e0:1200":                     {Scheme: "evdev", Target: "05e0:1200"},
 		"file:/dev/lp0?":                      {Scheme: "file", Target: "/dev/lp0"},
 	} {
 		got, err := ParseAddress(text)
@@ -42,7 +44,7 @@ func TestParseAddress(t *testing.T) {
 func TestParseAddressErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                            "is empty",
-		"/dev/ttyUSB0":                "begin with serial:, tcp:, file:, hidraw:, https:// or printer:",
+		"/dev/ttyUSB0":                "begin with serial:, tcp:, file:, hidraw:, evdev:, https:// or printer:",
 		"COM3":                        "begin with",
 		"Serial:/dev/ttyUSB0":         "begin with",
 		"serial:":                     "nothing stands behind",
@@ -69,7 +71,7 @@ func TestParseAddressErrors(t *testing.T) {
 		"usb:04b8:0202":               "usb ports are not available in this build",
 		"hidraw:C2E:B07":              "four hexadecimal digits",
 		"hidraw:/dev/hidraw0?x=1":     "nothing behind",
-		"evdev:/dev/input/event3":     "evdev ports are not available",
+		"evdev:":                      "nothing stands behind",
 		"https:10.0.0.5:8443":         "host, port number and path",
 		"https://10.0.0.5/nexo":       "host, port number and path",
 		"https://10.0.0.5:8443":       "host, port number and path",

@@ -133,11 +133,70 @@ func TestInputNodeFaults(t *testing.T) {
 			t.Errorf("%v is no unplugged device", err)
 		}
 	}
-	a := Address{Scheme: SchemeHIDRaw, Target: "/dev/hidraw0"}
-	for err, want := range map[error]Kind{unix.EACCES: NoPermission, unix.EBUSY: InUse, unix.ENODEV: Missing} {
+	for _, a := range []Address{{Scheme: SchemeHIDRaw, Target: "/dev/hidraw0"}, {Scheme: SchemeEvdev, Target: "/dev/input/event0"}} {
+		inputErrors(t, a)
+	}
+}
+
+func inputErrors(t *testing.T, a Address) {
+	t.Helper()
+	for err, want := range map[error]Kind{unix.EACCES: NoPermission, unix.EBUSY: InUse, unix.ENODEV: Missing, unix.ENOTTY: Failed} {
 		var pe *Error
 		if e := inputError(a, a.Target, err); !errors.As(e, &pe) || pe.Kind != want || pe.Hint == "" {
 			t.Errorf("%v: %v", err, e)
 		}
+	}
+}
+
+func TestEvdev(t *testing.T) {
+	dir := t.TempDir()
+	grabbed := map[uintptr]bool{}
+	e := Evdev{Sys: filepath.Join(dir, "sys"), Dev: filepath.Join(dir, "dev"), Grab: func(fd uintptr) error { grabbed[fd] = true; return nil }}
+	for name, keys := range map[string]string{
+		"event3": "402000000 3803078f800d001 feffffdfffefffff fffffffffffffffe", // a keyboard
+		"event4": "1f 0 0 0 0 0 0 fff 0 0",                                      // its media keys
+		"event5": "",                                                            // a power button gone
+		"mouse0": "fffffffffffffffe",
+	} {
+		device := filepath.Join(e.Sys, name, "device")
+		for file, text := range map[string]string{"capabilities/key": keys, "id/vendor": "05e0", "id/product": "1200", "uniq": "S7"} {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(device, file)), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(device, file), []byte(text+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.MkdirAll(e.Dev, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	node := filepath.Join(e.Dev, "event3")
+	if err := unix.Mkfifo(node, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"05e0:1200", "05E0:1200:S7", node} {
+		p, err := e.Open(t.Context(), Address{Scheme: SchemeEvdev, Target: target})
+		if err != nil {
+			t.Errorf("%s: %v", target, err)
+			continue
+		}
+		if len(grabbed) != 1 {
+			t.Errorf("%s: grabbed %d nodes", target, len(grabbed))
+		}
+		clear(grabbed)
+		_ = p.Close()
+	}
+	if _, err := e.Open(t.Context(), Address{Scheme: SchemeEvdev, Target: "05E0:1200:S8"}); KindOf(err) != Missing {
+		t.Errorf("another serial number: %v", err)
+	}
+	e.Grab = func(uintptr) error { return unix.EBUSY }
+	if _, err := e.Open(t.Context(), Address{Scheme: SchemeEvdev, Target: node}); KindOf(err) != InUse {
+		t.Errorf("grabbed by another: %v", err)
+	}
+	e.Grab = nil // the kernel's word: a FIFO types nothing
+	var pe *Error
+	if _, err := e.Open(t.Context(), Address{Scheme: SchemeEvdev, Target: node}); !errors.As(err, &pe) || pe.Kind != Failed || pe.Hint == "" || !strings.Contains(err.Error(), "no input device") {
+		t.Errorf("a FIFO: %v", err)
 	}
 }

@@ -52,15 +52,34 @@ func lockNode(fd uintptr) error {
 	return nil
 }
 
+// eviocgrab is EVIOCGRAB, _IOW('E', 0x90, int) (include/uapi/linux/input.h).
+const eviocgrab = 0x40044590
+
+// grabNode makes the kernel give the events of the node to us alone. EBUSY means that somebody has it.
+func grabNode(fd uintptr) error {
+	if err := unix.IoctlSetInt(int(fd), eviocgrab, 1); errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("it is no input device: %w", err)
+	} else if err != nil {
+		return fmt.Errorf("grab: %w", err)
+	}
+	return nil
+}
+
 // inputError is OpenError with the hints of human interface devices: the kernel gives their nodes to root.
 func inputError(a Address, path string, err error) error {
 	e := OpenError(a.String(), path, err)
 	switch e.Kind {
 	case NoPermission:
 		if group := groupOf(path); group == "" || group == "root" {
+			subsystem := "hidraw"
+			if a.Scheme == SchemeEvdev {
+				subsystem = "input"
+			}
 			e.Hint = "only root may open " + path + `: let udev give it to a group, by a line in /etc/udev/rules.d like ` +
-				`SUBSYSTEM=="hidraw", ATTRS{idVendor}=="0c2e", GROUP="input", MODE="0660", and put the service's user into that group`
+				`SUBSYSTEM=="` + subsystem + `", ATTRS{idVendor}=="0c2e", GROUP="input", MODE="0660", and put the service's user into that group`
 		}
+	case Failed:
+		e.Hint = "check that " + path + " is the node of the scanner: storeagent devices shows what is plugged in"
 	case InUse:
 		e.Hint = "another device of the configuration or another program holds " + path + ": see `fuser -v " + path + "`"
 	}

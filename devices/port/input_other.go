@@ -15,3 +15,5 @@ func openInput(a Address, _ string, _ func(uintptr) error) (Port, error) {
 }
 
 func lockNode(uintptr) error { return errOnlyLinux }
+
+func grabNode(uintptr) error { return errOnlyLinux }

@@ -9,6 +9,7 @@ import (
 const (
 	DriverBytes  = "scanner" // bytes ended by a suffix or a gap
 	DriverHIDPOS = "hidpos"  // HID POS reports
+	DriverWedge  = "wedge"   // key presses: the last resort
 )
 
 // decoder turns what reads bring into codes. It is pure.
@@ -33,6 +34,8 @@ func newDecoder(driver string, o Options) (decoder, error) {
 		return &byteDecoder{f}, nil
 	case DriverHIDPOS:
 		return newHIDDecoder(o)
+	case DriverWedge:
+		return newWedgeDecoder(o)
 	}
 	return nil, fmt.Errorf("there is no scanner driver %q", driver)
 }

@@ -132,8 +132,11 @@ func (s *Scanner) code(ctx context.Context, aim string, data []byte, err error) 
 }
 
 func (s *Scanner) lossHint() string {
-	if s.c.Driver == DriverBytes {
+	switch s.c.Driver {
+	case DriverBytes:
 		return "check prefix, suffix and gap_ms against the scanner's settings"
+	case DriverWedge:
+		return "set the scanner to a US keyboard, without Alt codes; better, set it to USB serial or HID POS"
 	}
 	return "scan the code again; check the cable if it comes often"
 }

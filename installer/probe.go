@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"storeagent/devices"
+	"storeagent/devices/port"
 	"storeagent/installer/config"
 )
 
@@ -43,6 +44,9 @@ func look(ctx context.Context, cfg *config.Config, d config.Device, agents []hol
 	dev, err := build(cfg, d)
 	if err != nil {
 		return Finding{Part: "device", Name: d.Name, Level: Failure, Code: "config", Message: err.Error(), Hint: "correct this device's [[device]] part in " + cfg.Path}
+	}
+	if d.Port.Scheme == port.SchemePrinter { // its printer is asked by itself
+		return Finding{Part: "device", Name: d.Name, Level: OK, Message: "behind " + d.Port.Target + "; whether it opens shows the demand to open it"}
 	}
 	return deviceFinding(probe(ctx, dev), time.Now())
 }

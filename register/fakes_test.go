@@ -497,7 +497,7 @@ func newServer(t testing.TB, m *memory, change ...func(*register.Config)) *regis
 	c := register.Config{
 		Port: 8787, AllowedOrigins: []string{allowedOrigin}, Version: "1.2.3", StoreCode: "DALLAS", Register: "LANE-3", Currency: "USD",
 		StoreName: "Corner Shop", StoreAddress: "1 Main Street\nDallas", GiftcardPrefixes: []string{"600649"},
-		Keys: m, Events: m, Pairings: m, Sales: desk{m}, Queue: desk{m}, Payments: till{m}, Printing: spooler{m}, Devices: m, Counter: counter{}, SignIn: cloudDoor{m},
+		Keys: m, Events: m, Pairings: m, Sales: desk{m}, Queue: desk{m}, Payments: till{m}, Printing: spooler{m}, Devices: m, Counter: counter{}, Drawers: &drawers{}, Audit: &drawers{}, SignIn: cloudDoor{m},
 		Upkeep: &keeper{}, Findings: &keeper{}, Schema: &keeper{},
 		Status: func() register.Extra { return register.Extra{FreeBytes: 1 << 30} },
 		Ready:  func(context.Context) error { m.mu.Lock(); defer m.mu.Unlock(); return m.ready },

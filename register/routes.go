@@ -82,7 +82,7 @@ func ok[T any](body T) *answer[T] { return &answer[T]{Status: http.StatusOK, Bod
 
 // table lists every route.
 func table() []*route {
-	return slices.Concat(saleRoutes(), queueRoutes(), upkeepRoutes(), paymentRoutes(), giftcardRoutes(), catalogueRoutes(), deviceRoutes(), counterRoutes(), eventRoutes(), technicianRoutes(), statusRoutes())
+	return slices.Concat(saleRoutes(), queueRoutes(), upkeepRoutes(), paymentRoutes(), giftcardRoutes(), catalogueRoutes(), deviceRoutes(), counterRoutes(), drawerRoutes(), eventRoutes(), technicianRoutes(), statusRoutes())
 }
 
 func saleRoutes() []*route {

@@ -32,7 +32,7 @@ var matrix = map[string]string{
 	"GET /v1/terminals": "rt", "POST /v1/terminals/{name}/status": "rt",
 	"GET /v1/devices": "rto", "POST /v1/printers/{name}/jobs": "rt", "GET /v1/print-jobs/{id}": "rt", "POST /v1/print-jobs/{id}/reprint": "rt", "POST /v1/receipts/preview": "rt",
 	"POST /v1/scanners/{name}/claim": "rt", "GET /v1/scanners/{name}/claim": "rt", "DELETE /v1/scanners/{name}/claim": "rt",
-	"GET /v1/scales/{name}/weight": "rt", "POST /v1/displays/{name}": "rt",
+	"GET /v1/scales/{name}/weight": "rt", "POST /v1/displays/{name}": "rt", "POST /v1/drawers/{name}/open": "rt",
 	"GET /v1/items": "rt", "GET /v1/customers": "rt", "GET /v1/catalog": "rt", "GET /v1/catalog/{kind}": "rt", "POST /v1/catalog/sync": "t",
 	"GET /v1/events":   "rto",
 	"POST /v1/sign-in": "t", "GET /v1/sign-in": "t", "DELETE /v1/sign-in": "t",

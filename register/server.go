@@ -57,6 +57,8 @@ type Config struct {
 	Printing  Printing
 	Devices   Devices
 	Counter   Counter
+	Drawers   Drawers
+	Audit     Auditor
 	SignIn    offline.SignIn
 	Upkeep    Upkeep
 	Findings  Findings

@@ -39,6 +39,7 @@ type agent struct {
 
 	devices   *devices.Set
 	counter   *counter
+	drawers   drawers
 	payments  *payments.Desk
 	spooler   *printer.Spooler
 	signIn    *signin.SignIn
@@ -106,6 +107,7 @@ func (a *agent) joinDevices(getenv func(string) string) error {
 	a.relay = r
 	a.devices = devices.NewSet(devs...)
 	a.counter = newCounter(devs)
+	a.drawers = drawersOf(devs)
 	a.payments = payments.NewDesk(payments.DeskConfig{
 		Journal: a.store.Payments(), Terminals: terminals, Log: a.log, OrphanAfter: a.cfg.Payments.OrphanAfter.Duration,
 	})
@@ -165,10 +167,10 @@ func (a *agent) joinCloud(ctx context.Context, getenv func(string) string) error
 	return a.joinGiftcards()
 }
 
-// auditor gives the forwarder its one word for the audit.
+// auditor gives the forwarder and the server their one word for the audit.
 type auditor struct{ audit sqlite.Audit }
 
-// Audit implements offline.Auditor.
+// Audit implements offline.Auditor and register.Auditor.
 func (a auditor) Audit(ctx context.Context, by journal.Actor, action, subject, note string) error {
 	return a.audit.Add(ctx, by, action, subject, note)
 }
@@ -193,7 +195,8 @@ func (a *agent) joinServer() error {
 		StoreCode: s.Code, Register: s.Register, Currency: s.Currency,
 		StoreName: s.Name, StoreAddress: s.Address, TaxID: s.TaxID, GiftcardPrefixes: a.cfg.Giftcard.Prefixes,
 		Keys: a.store.Keys(), Events: a.store.Events(), Pairings: a.store.Pairings(), Sales: a.desk, Queue: a.desk,
-		Payments: a.payments, Giftcards: a.giftcards, Catalogue: a.catalogue, Printing: a.spooler, Devices: a.devices, Counter: a.counter, SignIn: a.signIn,
+		Payments: a.payments, Giftcards: a.giftcards, Catalogue: a.catalogue, Printing: a.spooler, Devices: a.devices, Counter: a.counter, Drawers: a.drawers, Audit: auditor{a.store.Audit()},
+		SignIn: a.signIn,
 		Upkeep: a.desk, Findings: a.store, Schema: a.cloud,
 		Status: a.status, Ready: a.store.Writable, Log: a.log,
 	})

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"storeagent/devices"
+	"storeagent/devices/drawer"
 	"storeagent/devices/port"
 	"storeagent/devices/port/serialport"
 	"storeagent/devices/printer/escpos"
@@ -42,6 +43,7 @@ type parts struct {
 	sink     scanner.Sink
 	prefixes []string // of gift cards
 	currency string   // of the store
+	sockets  *sockets // of the printers, for drawers
 }
 
 func (p parts) open(a port.Address) port.OpenFunc {
@@ -94,6 +96,10 @@ func drivers() []driver {
 			Options: func() any { return &displayOptions{} },
 		}, buildDisplay},
 		{config.Driver{
+			Name: drawer.Driver, Category: devices.CashDrawer, Schemes: []string{port.SchemePrinter},
+			Options: func() any { return &drawerOptions{} },
+		}, buildDrawer},
+		{config.Driver{
 			Name: "nci", Category: devices.Scale, Schemes: []string{port.SchemeSerial, port.SchemeTCP},
 			Options: func() any { return &scaleOptions{} },
 		}, buildScale},
@@ -122,7 +128,11 @@ func newOpener() port.Opener {
 
 // buildDevices makes the configured devices, in their order. What is wrong with one names it.
 func buildDevices(p parts, list []config.Device) ([]devices.Device, error) {
-	var devs []devices.Device
+	var err error
+	if p.sockets, err = newSockets(list); err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	devs := make([]devices.Device, 0, len(list))
 	for _, d := range list {
 		for _, row := range drivers() {
 			if row.Name != d.Driver {
@@ -132,8 +142,12 @@ func buildDevices(p parts, list []config.Device) ([]devices.Device, error) {
 			if err != nil {
 				return nil, &exitError{exitUsage, fmt.Errorf("device %s: %w", d.Name, err)}
 			}
+			p.sockets.join(dev)
 			devs = append(devs, dev)
 		}
+	}
+	if err := p.sockets.check(); err != nil {
+		return nil, &exitError{exitUsage, err}
 	}
 	return devs, nil
 }
@@ -159,10 +173,14 @@ func buildZVT(p parts, d config.Device) (devices.Device, error) {
 
 func buildESCPOS(p parts, d config.Device) (devices.Device, error) {
 	o := d.Decoded.(*escposOptions)
+	level, err := p.sockets.level(d.Name, o.OpenLevel)
+	if err != nil {
+		return nil, err
+	}
 	return escpos.New(escpos.Config{
 		Name: d.Name, Port: d.Port.String(), Open: p.open(d.Port),
-		Options: escpos.Options{Profile: o.Profile, Columns: o.Columns, Codepages: o.Codepages, DrawerOpenLevel: o.OpenLevel},
-		Log:     p.log, OnChange: p.onChange,
+		Options: escpos.Options{Profile: o.Profile, Columns: o.Columns, Codepages: o.Codepages, DrawerOpenLevel: level},
+		Log:     p.log, OnChange: p.sockets.follow(d.Name, p.onChange),
 	})
 }
 

@@ -42,14 +42,14 @@ func (c checkCmd) Run(e *env) error {
 			devs, err := buildDevices(parts{
 				opener: newOpener(), log: slog.New(slog.DiscardHandler), getenv: e.getenv,
 				onChange: func(devices.Info) {}, sink: deaf{}, currency: cfg.Store.Currency,
-			}, []config.Device{d})
+			}, withPrinter(cfg.Devices, d))
 			if err == nil && len(devs) == 0 { // the configuration is checked against the same table, so this is only to be sure
 				err = fmt.Errorf("no driver %q", d.Driver)
 			}
 			if err != nil {
 				return nil, err
 			}
-			return devs[0], nil
+			return devs[len(devs)-1], nil
 		},
 	})
 	show := func() error { return r.Text(e.stdout) }

@@ -33,7 +33,7 @@ type Config struct {
 	Port     string // the configured address, for people
 	Printer  Printer
 	Pin      int                // 2 or 5
-	OnChange func(devices.Info) // may be nil
+	OnChange func(devices.Info) // may be nil; it must not call the drawer but for Info
 }
 
 // Drawer is one cash drawer. It implements devices.Device. Whether it is open is known only where its printer shows
@@ -67,13 +67,16 @@ func (d *Drawer) Info() devices.Info { return d.link.Info() }
 
 // Run follows the printer until ctx ends. The drawer has no port of its own.
 func (d *Drawer) Run(ctx context.Context) error {
-	d.PrinterChanged(d.printer.Info())
+	d.PrinterChanged()
 	<-ctx.Done()
 	return nil
 }
 
-// PrinterChanged tells the drawer what its printer says; calls must come in order.
-func (d *Drawer) PrinterChanged(p devices.Info) {
+// PrinterChanged makes the drawer look at its printer again.
+func (d *Drawer) PrinterChanged() {
+	d.mu.Lock() // so that what was read last counts
+	defer d.mu.Unlock()
+	p := d.printer.Info()
 	if p.State == devices.Offline {
 		problem := devices.Problem{Code: string(port.Missing), Message: "the printer " + p.Name + " that it is plugged into can't be reached",
 			Hint: "see what storeagent devices says of that printer"}
@@ -83,8 +86,6 @@ func (d *Drawer) PrinterChanged(p devices.Info) {
 		d.link.SetState(devices.Ready, devices.Status{DrawerOpened: p.Status.DrawerOpened})
 		d.link.Clear()
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	close(d.changed)
 	d.changed = make(chan struct{})
 }

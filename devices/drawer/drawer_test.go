@@ -33,9 +33,8 @@ func (p *printer) Info() devices.Info {
 func (p *printer) say(state devices.State, opened *bool) {
 	p.mu.Lock()
 	p.info.State, p.info.Status.DrawerOpened = state, opened
-	i := p.info
 	p.mu.Unlock()
-	p.d.PrinterChanged(i)
+	p.d.PrinterChanged()
 }
 
 func (p *printer) Pulse(_ context.Context, pin int) error {

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"storeagent/devices"
+	"storeagent/devices/drawer"
+	"storeagent/devices/port"
+	"storeagent/installer/config"
+	"storeagent/register"
+)
+
+// drawerOptions is the shape of [device.options].
+type drawerOptions struct {
+	OpenLevel string `toml:"open_level"` // high or low: the level of pin 3 while it is open
+}
+
+// sockets joins drawers with the printers that they are plugged into. It is filled while devices are built, and only
+// read once they run.
+type sockets struct {
+	drawers  []config.Device
+	printers map[string]drawer.Printer
+	behind   map[string][]*drawer.Drawer // by the printer's name
+	waiting  []*late
+}
+
+// late is a drawer's way to its printer, which may stand further down in the configuration.
+type late struct {
+	drawer.Printer
+	name string
+}
+
+// newSockets checks that each drawer names a printer.
+func newSockets(list []config.Device) (*sockets, error) {
+	s := &sockets{printers: map[string]drawer.Printer{}, behind: map[string][]*drawer.Drawer{}}
+	for _, d := range list {
+		if d.Port.Scheme != port.SchemePrinter {
+			continue
+		}
+		if !slices.ContainsFunc(list, func(p config.Device) bool { return p.Name == d.Port.Target && p.Category == devices.POSPrinter }) {
+			return nil, fmt.Errorf("device %s: port %s names no configured printer", d.Name, d.Port)
+		}
+		s.drawers = append(s.drawers, d)
+	}
+	return s, nil
+}
+
+// level is the open level of a printer's drawer socket: its own option or that of the drawers behind it, which share
+// the one switch line.
+func (s *sockets) level(printer, own string) (string, error) {
+	for _, d := range s.drawers {
+		o, ok := d.Decoded.(*drawerOptions)
+		if !ok || d.Port.Target != printer || o.OpenLevel == "" {
+			continue
+		}
+		if o.OpenLevel != "high" && o.OpenLevel != "low" {
+			return "", fmt.Errorf("option open_level of drawer %s: want high or low, not %q", d.Name, o.OpenLevel)
+		}
+		if own != "" && own != o.OpenLevel {
+			return "", fmt.Errorf("option open_level of drawer %s is %s, and elsewhere on this printer it is %s; both drawers of a printer share one switch line", d.Name, o.OpenLevel, own)
+		}
+		own = o.OpenLevel
+	}
+	return own, nil
+}
+
+// follow tells a printer's changes to its drawers too.
+func (s *sockets) follow(printer string, to func(devices.Info)) func(devices.Info) {
+	return func(i devices.Info) {
+		to(i)
+		for _, d := range s.behind[printer] {
+			d.PrinterChanged()
+		}
+	}
+}
+
+// join takes a device that was built.
+func (s *sockets) join(d devices.Device) {
+	name := d.Info().Name
+	if p, ok := d.(drawer.Printer); ok && d.Info().Category == devices.POSPrinter {
+		s.printers[name] = p
+	}
+	for _, l := range s.waiting {
+		if p, ok := s.printers[l.name]; ok {
+			l.Printer = p
+		}
+	}
+}
+
+// check makes sure that every drawer found a printer that can open it.
+func (s *sockets) check() error {
+	for _, l := range s.waiting {
+		if l.Printer == nil {
+			return fmt.Errorf("printer %s cannot open a drawer", l.name)
+		}
+	}
+	return nil
+}
+
+func buildDrawer(p parts, d config.Device) (devices.Device, error) {
+	pin, err := d.Port.Pin()
+	if err != nil {
+		return nil, err
+	}
+	l := &late{name: d.Port.Target, Printer: p.sockets.printers[d.Port.Target]}
+	dr, err := drawer.New(drawer.Config{Name: d.Name, Port: d.Port.String(), Printer: l, Pin: pin, OnChange: p.onChange})
+	if err != nil {
+		return nil, err
+	}
+	p.sockets.waiting = append(p.sockets.waiting, l)
+	p.sockets.behind[l.name] = append(p.sockets.behind[l.name], dr)
+	return dr, nil
+}
+
+// withPrinter is a device alone, or behind the printer that it is plugged into.
+func withPrinter(all []config.Device, d config.Device) []config.Device {
+	var list []config.Device
+	if i := slices.IndexFunc(all, func(p config.Device) bool { return d.Port.Scheme == port.SchemePrinter && p.Name == d.Port.Target }); i >= 0 {
+		list = append(list, all[i])
+	}
+	return append(list, d)
+}
+
+// drawers finds drawers by name; it is register.Drawers.
+type drawers map[string]*drawer.Drawer
+
+var _ register.Drawers = drawers{}
+
+func drawersOf(devs []devices.Device) drawers {
+	all := drawers{}
+	for _, d := range devs {
+		if d, ok := d.(*drawer.Drawer); ok {
+			all[d.Info().Name] = d
+		}
+	}
+	return all
+}
+
+// Open implements register.Drawers.
+func (all drawers) Open(ctx context.Context, name string) (*bool, error) {
+	d, ok := all[name]
+	if !ok {
+		return nil, fmt.Errorf("drawer %q: %w", name, register.ErrNoDevice)
+	}
+	return d.Open(ctx)
+}

@@ -200,7 +200,7 @@ func TestCardOfflineSaleIsDeliveredInOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e := s.desk.Status().Exposure; e.Count != 5 {
+		if e := s.desk.Status().Exposure; e.Count != 5 || e.Amount != "37.00" { // 5 + 6 + 6, and 10 for each sale
 			t.Errorf("exposure %+v, want two transactions, a capture and two purchases", e)
 		}
 		s.back()

@@ -66,7 +66,7 @@ type Operation struct {
 	Payload     json.RawMessage
 	ContentHash [32]byte // SHA-256 of Payload
 	Ref         string   // what a person searches for: the transaction id, or the refNo
-	Amount      string   // signed decimal text, for exposure
+	Amount      string   // signed decimal text; the exposure counts it without its sign
 	Currency    string
 	Lane        string // who may send it; "" is this agent
 
@@ -164,7 +164,7 @@ const (
 
 // Exposure is everything undelivered, parked included.
 type Exposure struct {
-	Amount           string `json:"amount" doc:"Sum of the undelivered amounts in the store's currency, signs as sent"`
+	Amount           string `json:"amount" doc:"Sum of the undelivered amounts in the store's currency, each without its sign: a refund does not make up for a sale, nor a gift card for what it paid"`
 	Count            int    `json:"count"`
 	OldestAgeSeconds int64  `json:"oldestAgeSeconds"`
 }

@@ -34,7 +34,7 @@ type Counts struct {
 	ByState        map[State]int
 	OldestQueuedAt time.Time         // zero when nothing is queued
 	OldestOpenAt   time.Time         // oldest undelivered operation
-	OpenAmounts    map[string]string // currency → sum of undelivered amounts
+	OpenAmounts    map[string]string // currency → sum of undelivered amounts, each without its sign
 	Moved          int               // of the parked: another machine has them, so they are in neither of the three above
 }
 

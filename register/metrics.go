@@ -97,7 +97,7 @@ func (c snapshot) upkeep(gauge func(*prometheus.Desc, float64, ...string), ch ch
 	gauge(desc("queue_undelivered_operations", "Operations that the cloud has not got, parked ones included."), float64(q.Exposure.Count))
 	// Prometheus knows floats only. Nothing is computed with this one.
 	if amount, err := strconv.ParseFloat(q.Exposure.Amount, 64); err == nil {
-		gauge(desc("queue_undelivered_amount", "Sum of their amounts in the store's currency."), amount)
+		gauge(desc("queue_undelivered_amount", "Sum of their amounts in the store's currency, each without its sign."), amount)
 	}
 	gauge(desc("queue_moved_operations", "Operations that another machine took over."), float64(q.Moved))
 	oldest := 0.0

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -296,7 +297,7 @@ func (m *Memory) Counts(context.Context) (offline.Counts, error) {
 			continue
 		}
 		c.OldestOpenAt = earlier(c.OldestOpenAt, op.CreatedAt)
-		sum, err := money.Parse(op.Amount, op.Currency)
+		sum, err := money.Parse(strings.TrimPrefix(op.Amount, "-"), op.Currency)
 		if err != nil {
 			return c, fmt.Errorf("amount of operation %s: %w", op.ID, err)
 		}

@@ -100,7 +100,7 @@ func cardReadsBack(s *suite) {
 	if _, err := s.store.Giftcard(s.ctx, "none"); !errors.Is(err, journal.ErrNotFound) {
 		s.Errorf("unknown: %v", err)
 	}
-	if c := s.counts(); c.ByState[offline.Queued] != 1 || c.OpenAmounts["USD"] != "-6.49" {
+	if c := s.counts(); c.ByState[offline.Queued] != 1 || c.OpenAmounts["USD"] != "6.49" {
 		s.Errorf("counts %+v", c)
 	}
 }

@@ -129,13 +129,14 @@ func isOpen(s offline.State) bool {
 	return false
 }
 
-// add takes an amount in (by 1) or out (by -1). A text that is no amount counts as nothing: acceptance refused such
-// texts long before.
+// add takes an amount in (by 1) or out (by -1), without its sign: a refund that waits does not make up for a sale that
+// waits. A text that is no amount counts as nothing: acceptance refused such texts long before.
 func (t *tally) add(m move, by int) {
 	amount, err := money.ParseDecimal(m.amount, 6)
 	if err != nil {
 		amount = decimal.Zero
 	}
+	amount = amount.Abs()
 	if by < 0 {
 		amount = amount.Neg()
 	}

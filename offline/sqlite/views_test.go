@@ -408,8 +408,8 @@ func TestCountsAfterARestartAreTheSame(t *testing.T) {
 		t.Errorf("before %+v\nafter %+v, %v", before, after, err)
 	}
 	states := map[offline.State]int{offline.Delivered: 1, offline.Parked: 1, offline.InDoubt: 1, offline.Queued: 2, offline.Discarded: 1}
-	if !reflect.DeepEqual(after.ByState, states) || after.OpenAmounts["USD"] != "5.00" { // -1.5 -2.5 -3.5 +12.50
-		t.Errorf("counts %+v, want %v and 5.00 open", after, states)
+	if !reflect.DeepEqual(after.ByState, states) || after.OpenAmounts["USD"] != "20.00" { // 1.5 + 2.5 + 3.5 + 12.50
+		t.Errorf("counts %+v, want %v and 20.00 open", after, states)
 	}
 }
 

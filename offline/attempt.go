@@ -138,7 +138,7 @@ func (f *Forwarder) learn(ctx context.Context, now time.Time, op Operation, v Ve
 		f.way.close(now)
 		f.doubts++
 		if f.doubts >= 3 { // the cloud answers probes but swallows sales: few of them shall stand in doubt
-			f.pace.hold(now, backoff(f.doubts))
+			f.shyUntil = now.Add(backoff(f.doubts))
 		}
 		f.log.WarnContext(ctx, "an operation is in doubt", "operation", op.ID, "ref", op.Ref, "status", v.HTTPStatus, "fault", faultText(v.Fault))
 	}

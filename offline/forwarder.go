@@ -88,6 +88,7 @@ type Forwarder struct {
 	wideAt   time.Time         // when to look for operations that a clock jump put far into the future
 	ended    map[string]int    // attempts since the start, by class
 	doubts   int               // attempts in doubt since the last delivery
+	shyUntil time.Time         // the cloud swallows sales: none is risked before
 	unsure   bool              // operations in doubt may be left to settle
 	unsureAt time.Time         // not before
 	cards    *cards            // nil where no gift cards are taken
@@ -173,6 +174,17 @@ func (f *Forwarder) SignedIn() {
 	f.way.probeAt = time.Time{}
 	f.mu.Unlock()
 	f.Wake()
+}
+
+// SignedOut tells that nobody is signed in any more: the status says so now, and nothing is sent before a sign-in.
+func (f *Forwarder) SignedOut() {
+	f.mu.Lock()
+	now := time.Now()
+	f.way.close(now)
+	f.way.signedOut, f.way.hurry, f.way.probeAt = true, false, now.Add(idle)
+	f.lastErr = &Fault{Code: "signed_out", Message: "Nobody is signed in at the cloud. Run: storeagent sign-in"}
+	f.mu.Unlock()
+	f.Wake() // a queue event tells of it
 }
 
 // accepted puts a fresh operation, the first of its stream and depending on none, ahead of the backlog. While the way is closed all
@@ -403,7 +415,7 @@ func (f *Forwarder) start(now time.Time, op Operation) (started bool, wait time.
 	if _, busy := f.flying[op.Stream]; busy || f.held(op.Type) {
 		return false, 0
 	}
-	if wait := f.pace.wait(now); wait > 0 {
+	if wait := max(f.shyUntil.Sub(now), f.pace.wait(now)); wait > 0 {
 		f.nextAt = now.Add(wait)
 		return false, wait
 	}

@@ -344,6 +344,95 @@ func TestSignedOut(t *testing.T) {
 	})
 }
 
+// The status follows a sign-out at once, not only after the minute that the last delivery vouches for.
+func TestSignOutIsSeenAtOnce(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := newShop(t)
+		s.run()
+		sold := s.sell("")
+		pass(5 * time.Second)
+		s.want(sold, offline.Delivered, "")
+		s.wantConnection(offline.Online)
+		s.cloud.probing(offline.ClassSignedOut)
+		s.cloud.answers(func(offline.Operation) reply { return who })
+		s.f.SignedOut()
+		s.wantConnection(offline.SignedOut)
+		s.wantProblem("cloud_signed_out", true)
+		before := s.cloud.sent()
+		rec := s.sell("")
+		pass(time.Second)
+		if s.cloud.sent() != before {
+			t.Error("sent right after a sign-out")
+		}
+		s.cloud.answers(func(offline.Operation) reply { return fine })
+		s.cloud.probing(offline.ClassDelivered)
+		s.f.SignedIn()
+		pass(5 * time.Second)
+		s.want(rec, offline.Delivered, "")
+		s.wantConnection(offline.Online)
+		s.stop()
+	})
+}
+
+// A cloud that answers probes and swallows sales is left alone longer and longer; a person who drains ends that wait.
+func TestDrainEndsProtectiveWait(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := newShop(t)
+		s.cloud.answers(func(offline.Operation) reply { return dropped })
+		s.run()
+		const sold = 60
+		for range sold {
+			s.sell("")
+		}
+		for {
+			pass(time.Second)
+			st := s.desk.Status()
+			if st.Queued < 5 {
+				t.Fatalf("no long wait came: %+v", st)
+			}
+			if st.Parked >= 3 && st.NextAttemptAt != nil && time.Until(*st.NextAttemptAt) > 30*time.Second {
+				break
+			}
+		}
+		parked := s.desk.Status().Parked
+		s.cloud.answers(func(offline.Operation) reply { return fine })
+		ctx, cancel := contextFor(t, 2*time.Second)
+		defer cancel()
+		if st := s.desk.Drain(ctx); st.Parked != parked || st.Delivered == 0 {
+			t.Errorf("drain within two seconds: %+v", st)
+		}
+		pass(5 * time.Minute)
+		if st := s.desk.Status(); st.Delivered != sold-parked || st.Parked != parked {
+			t.Errorf("at the end: %+v", st)
+		}
+		s.stop()
+	})
+}
+
+// What the cloud itself asked to wait is pacing, which a drain does not end.
+func TestDrainKeepsRetryAfter(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := newShop(t)
+		s.cloud.answers(func(offline.Operation) reply {
+			v := busy.verdict
+			v.RetryAfter = 10 * time.Minute
+			return reply{verdict: v}
+		})
+		s.run()
+		rec := s.sell("")
+		pass(5 * time.Second)
+		s.cloud.answers(func(offline.Operation) reply { return fine })
+		ctx, cancel := contextFor(t, 5*time.Minute)
+		defer cancel()
+		if st := s.desk.Drain(ctx); st.Queued != 1 || s.cloud.sent() != 1 {
+			t.Errorf("drain before the cloud wants to hear of us: %+v, %d attempts", st, s.cloud.sent())
+		}
+		pass(15 * time.Minute)
+		s.want(rec, offline.Delivered, "")
+		s.stop()
+	})
+}
+
 func TestBlockedKindGoesOnByItself(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprint("restart ", restart), func(t *testing.T) {

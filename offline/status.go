@@ -213,12 +213,12 @@ func (f *Forwarder) setPaused(ctx context.Context, by journal.Actor, action stri
 	return nil
 }
 
-// Drain ends back-off and the delay after an outage, asks the cloud at once, tries stopped kinds again, and waits
-// until nothing is queued or sending, or ctx ends. The pace stays.
+// Drain ends back-off, the delay after an outage and the wait after doubts in a row, asks the cloud at once, tries stopped
+// kinds again, and waits until nothing is queued or sending, or ctx ends. The pace stays, and so does a Retry-After.
 func (f *Forwarder) Drain(ctx context.Context) QueueStatus {
 	f.retryStopped()
 	f.mu.Lock()
-	f.hurryAt = time.Now()
+	f.hurryAt, f.shyUntil = time.Now(), time.Time{}
 	f.way.askNow()
 	f.mu.Unlock()
 	f.refresh(ctx)

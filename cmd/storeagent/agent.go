@@ -177,8 +177,11 @@ func (a auditor) Audit(ctx context.Context, by journal.Actor, action, subject, n
 
 // signInChanged tells the forwarder and the listeners.
 func (a *agent) signInChanged(st offline.SignInStatus) {
-	if st.State == "signed_in" {
+	switch st.State {
+	case "signed_in":
 		a.forwarder.SignedIn()
+	case "signed_out", "expired", "denied":
+		a.forwarder.SignedOut()
 	}
 	// The sign-in's own context may have ended; the event is still worth its few milliseconds.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"testing"
@@ -177,4 +178,21 @@ func TestSignInEnds(t *testing.T) {
 	if n := ts.shop.cloud.Executions()["B"]; n != 1 {
 		t.Errorf("the sale ran %d times", n)
 	}
+}
+
+// TestSignOutIsSeen: the queue says signed_out once a person signed out, without waiting for a sale or the next probe.
+func TestSignOutIsSeen(t *testing.T) {
+	t.Parallel()
+	ts := openOnlineShop(t, nil)
+	ts.must(ts.until(ts.ctx, "the way to the cloud is open", func() (bool, error) {
+		q, err := ts.admin.Queue(ts.ctx)
+		return q.Connection == offline.Online, err
+	}))
+	ts.must(ts.admin.SignOut(ts.ctx))
+	soon, cancel := context.WithTimeout(ts.ctx, 20*time.Second) // the next probe may be a minute away
+	defer cancel()
+	ts.must(ts.until(soon, "the queue knows", func() (bool, error) {
+		q, err := ts.admin.Queue(soon)
+		return q.Connection == offline.SignedOut, err
+	}))
 }

@@ -50,7 +50,7 @@ type TokenSource interface {
 type Config struct {
 	// Endpoint is the GraphQL URL: https, or http to a loopback address.
 	Endpoint string
-	// CAFile holds PEM roots that are trusted instead of the system's. Empty means the system's.
+	// CAFile holds PEM roots that are trusted beside the system's. Empty means the system's alone.
 	CAFile string
 	// Token gives the bearer of every request.
 	Token TokenSource
@@ -161,6 +161,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// readRoots gives the system's roots and those of the file; nil, which means the system's, where there is no file.
 func readRoots(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
@@ -169,7 +170,10 @@ func readRoots(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read cloud.ca_file: %w", err)
 	}
-	pool := x509.NewCertPool()
+	pool, err := x509.SystemCertPool()
+	if err != nil { // a machine without roots of its own
+		pool = x509.NewCertPool()
+	}
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("read cloud.ca_file: %s holds no PEM certificate", file)
 	}

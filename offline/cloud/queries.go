@@ -176,5 +176,8 @@ func (c *Client) missingQueries(ctx context.Context) []string {
 			list = append(list, "The cloud has no query "+name+", so that part of the catalogue stays empty.")
 		}
 	}
+	if roots["giftcard"].name == "" {
+		list = append(list, "The cloud has no query giftcard, so balances cannot be looked up, and doubt about a gift card waits for a person.")
+	}
 	return list
 }

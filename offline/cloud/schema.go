@@ -232,8 +232,8 @@ func (c *Client) SchemaProblems() []string {
 	return list
 }
 
-// CheckSchema asks the cloud for its schema now, keeps what it learned, and returns SchemaProblems. It fails where the
-// cloud cannot be asked or shows no schema; what was learned before then stays.
+// CheckSchema asks the cloud for its schema now, keeps what it learned, and returns SchemaProblems with what gift cards
+// and the catalogue lack. It fails where the cloud cannot be asked or shows no schema; what was learned before then stays.
 func (c *Client) CheckSchema(ctx context.Context) ([]string, error) {
 	schema, err := c.introspect(ctx)
 	if err != nil {
@@ -242,7 +242,7 @@ func (c *Client) CheckSchema(ctx context.Context) ([]string, error) {
 	if err := c.names.learned(schema); err != nil {
 		return nil, err
 	}
-	return append(c.SchemaProblems(), c.missingQueries(ctx)...), nil
+	return slices.Concat(c.SchemaProblems(), cardProblems(schema), c.missingQueries(ctx)), nil
 }
 
 // compare names the documented members that are missing and the demanded ones that nobody documented.

@@ -6,7 +6,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME      ?= 5s
 BENCHTIME     ?= 1s
 
-.PHONY: help demo build test oracle lint cross fuzz bench ci
+.PHONY: help demo build test usb oracle lint cross fuzz bench ci
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: ## all tests, with the race detector (installs a C compiler where one is m
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
 	CGO_ENABLED=0 $(GO) test -run ThreeHundredKills ./offline/sqlite
 	CGO_ENABLED=0 $(GO) test -run ManyShortSimulations ./offline -seeds 3000
+
+usb: ## test USB on the real USB stack of a Linux kernel in a virtual machine (installs QEMU where it is missing)
+	scripts/usb-tests
 
 oracle: ## hold the nexo driver and simulator against an independent npm package (installs node and npm where missing)
 	scripts/nexo-oracle

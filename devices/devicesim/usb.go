@@ -346,7 +346,9 @@ func (d *USBDevice) Unplug() error {
 		err = detach()
 	}
 	if conn != nil {
-		err = errors.Join(err, conn.Close())
+		if closeErr := conn.Close(); !errors.Is(closeErr, os.ErrClosed) { // else the kernel let go first
+			err = errors.Join(err, closeErr)
+		}
 	}
 	return err
 }

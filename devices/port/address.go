@@ -18,7 +18,7 @@ import (
 // Address is a configured port: "serial:/dev/ttyUSB0?baud=9600", "tcp:10.0.0.5:9100", "file:/dev/usb/lp0". It is a
 // struct so that a strict decoder calls UnmarshalText. ParseAddress makes one.
 type Address struct {
-	Scheme string     // serial, tcp, file, hidraw, evdev, https or printer
+	Scheme string     // serial, tcp, file, hidraw, evdev, usb, https or printer
 	Target string     // path, by-id link, COM name, VID:PID[:SERIAL], HOST:PORT, //HOST:PORT/PATH, or a device's name
 	Params url.Values // what stood behind "?", nil where there was none
 }
@@ -30,6 +30,7 @@ const (
 	SchemeFile   = "file"
 	SchemeHIDRaw = "hidraw"
 	SchemeEvdev  = "evdev"
+	SchemeUSB    = "usb"   // VID:PID[:SERIAL][?interface=N]: the bulk pipes of a device, through libusb
 	SchemeHTTPS  = "https" // https://HOST:PORT/PATH, for drivers that speak HTTP themselves: no Opener opens it
 	// SchemePrinter is printer:NAME?pin=2, for what is plugged into a configured printer: no Opener opens it.
 	SchemePrinter = "printer"
@@ -41,6 +42,7 @@ var examples = map[string]string{
 	SchemeTCP:     "tcp:10.0.0.5:9100",
 	SchemeFile:    "file:/dev/usb/lp0",
 	SchemeHIDRaw:  "hidraw:0C2E:0B07",
+	SchemeUSB:     "usb:04B8:0202",
 	SchemeEvdev:   "evdev:/dev/input/by-id/usb-Symbol_Scanner-event-kbd",
 	SchemeHTTPS:   "https://10.0.0.5:8443/nexo",
 	SchemePrinter: "printer:front?pin=2",
@@ -48,7 +50,6 @@ var examples = map[string]string{
 
 // absent are schemes that the configuration knows and this build does not have, with what to use instead.
 var absent = map[string]string{
-	"usb":      SchemeFile,
 	"winspool": SchemeTCP,
 }
 
@@ -78,7 +79,7 @@ func ParseAddress(text string) (Address, error) {
 	case absent[scheme] != "" && found:
 		return bad(examples[absent[scheme]], "%s ports are not available in this build", scheme)
 	case !found || !known:
-		return bad(examples[SchemeSerial], "it has to begin with serial:, tcp:, file:, hidraw:, evdev:, https:// or printer:")
+		return bad(examples[SchemeSerial], "it has to begin with serial:, tcp:, file:, hidraw:, evdev:, usb:, https:// or printer:")
 	}
 	target, query, hasQuery := strings.Cut(rest, "?")
 	a := Address{Scheme: scheme, Target: target}
@@ -112,6 +113,13 @@ func (a Address) check() error {
 	}
 	if a.Scheme == SchemePrinter {
 		_, err := a.Pin()
+		return err
+	}
+	if a.Scheme == SchemeUSB {
+		if !isID(a.Target) {
+			return errors.New("it has to be a USB id: four hexadecimal digits, a colon, four more, and if need be a colon and the serial number")
+		}
+		_, err := a.Interface()
 		return err
 	}
 	if len(a.Params) > 0 {
@@ -196,6 +204,24 @@ func (a Address) USBID() (vid, pid, serial string, ok bool) {
 	return strings.ToUpper(a.Target[:4]), strings.ToUpper(a.Target[5:9]), strings.TrimPrefix(a.Target[9:], ":"), true
 }
 
+// Interface reads the number of the interface from a usb address; -1 where none is given.
+func (a Address) Interface() (int, error) {
+	for name := range a.Params {
+		if name != "interface" {
+			return 0, fmt.Errorf("%q is not interface", name)
+		}
+	}
+	values := a.Params["interface"]
+	if len(values) == 0 {
+		return -1, nil
+	}
+	number, err := strconv.ParseUint(values[0], 10, 8)
+	if err != nil || len(values) != 1 {
+		return 0, errors.New("interface has to be one number from 0 to 255")
+	}
+	return int(number), nil
+}
+
 // Pin reads the pin of the drawer socket from a printer address: 2, also where none is given, or 5.
 func (a Address) Pin() (int, error) {
 	for name := range a.Params {
@@ -219,7 +245,7 @@ var (
 )
 
 func takesID(scheme string) bool {
-	return slices.Contains([]string{SchemeSerial, SchemeHIDRaw, SchemeEvdev}, scheme)
+	return slices.Contains([]string{SchemeSerial, SchemeHIDRaw, SchemeEvdev, SchemeUSB}, scheme)
 }
 
 func isID(target string) bool        { return usbID.MatchString(target) }

@@ -1,0 +1,475 @@
+//go:build linux && cgo && libusb
+
+package usbport
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"storeagent/devices/devicesim"
+	"storeagent/devices/port"
+	"storeagent/devices/port/serialport"
+)
+
+// asNobody makes this program the other user of TestGuestPermissions: its value are addresses to open.
+const asNobody = "USB_OPEN_AS_NOBODY"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(asNobody); text != "" {
+		for _, one := range strings.Fields(text) {
+			fmt.Println(one, openKind(one))
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func openKind(text string) port.Kind {
+	a, err := port.ParseAddress(text)
+	if err != nil {
+		return port.BadAddress
+	}
+	p, err := port.Table{port.SchemeUSB: Open, port.SchemeFile: port.OpenFile, port.SchemeSerial: new(serialport.Ports).Open}.Open(context.Background(), a)
+	if err != nil {
+		return port.KindOf(err)
+	}
+	_ = p.Close()
+	return "opened"
+}
+
+// guest is for tests that need a kernel with USB: "make usb" runs them in a virtual machine.
+func guest(t *testing.T) {
+	t.Helper()
+	_, err := os.Stat("/sys/devices/platform/vhci_hcd.0")
+	switch {
+	case os.Getenv("USB_GUEST") == "" && (err != nil || os.Getuid() != 0):
+		t.Skip("needs root and a kernel with vhci-hcd: run make usb")
+	case err != nil:
+		t.Fatal(err)
+	}
+}
+
+// await waits until the kernel has done something.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	limit := time.NewTimer(20 * time.Second)
+	defer limit.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func exists(pattern string) func() bool {
+	return func() bool { paths, err := filepath.Glob(pattern); return err == nil && len(paths) > 0 }
+}
+
+func gone(pattern string) func() bool { return func() bool { return !exists(pattern)() } }
+
+// replugger is every simulated device.
+type replugger interface {
+	Replug() error
+	Unplug() error
+	Close() error
+}
+
+// plug plugs the device in and waits for its node; at the end of the test it waits until the node is gone.
+func plug(t *testing.T, d replugger, node string) {
+	t.Helper()
+	replug(t, d, node)
+	t.Cleanup(func() {
+		_ = d.Close()
+		await(t, node+" goes", gone(node))
+	})
+}
+
+func replug(t *testing.T, d replugger, node string) {
+	t.Helper()
+	if err := d.Replug(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, node+" comes", exists(node))
+}
+
+// servePrinter lets the printer serve its cable until that is pulled, at the latest at the end of the test.
+func servePrinter(t *testing.T, p *devicesim.Printer, d *devicesim.USBDevice) {
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = p.Serve(context.Background(), keepOpen{d}) }()
+	t.Cleanup(func() { _ = d.Close(); <-ended })
+}
+
+// keepOpen hides Close, which Serve would call.
+type keepOpen struct{ io.ReadWriter }
+
+func open(t *testing.T, text string) port.Port {
+	t.Helper()
+	a, err := port.ParseAddress(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := port.Table{port.SchemeUSB: Open, port.SchemeFile: port.OpenFile, port.SchemeHIDRaw: port.HIDRaw{}.Open, port.SchemeSerial: new(serialport.Ports).Open}.Open(t.Context(), a)
+	if err != nil {
+		var pe *port.Error
+		if errors.As(err, &pe) {
+			t.Fatalf("%v (%s)", err, pe.Hint)
+		}
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+// ask writes and reads an answer of that many bytes.
+func ask(t *testing.T, p port.Port, question string, n int) []byte {
+	t.Helper()
+	_ = p.SetReadDeadline(time.Now().Add(15 * time.Second))
+	defer func() { _ = p.SetReadDeadline(time.Time{}) }()
+	if _, err := io.WriteString(p, question); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(p, b); err != nil {
+		t.Fatalf("no answer to %x: %v", question, err)
+	}
+	return b
+}
+
+func printer(t *testing.T, serial string) (*devicesim.Printer, *devicesim.USBDevice) {
+	p := devicesim.NewPrinter(devicesim.PrinterOptions{})
+	d := devicesim.NewUSBPrinter(p, devicesim.USBIdentity{VID: 0x04B8, PID: 0x0202, Manufacturer: "SIM", Product: "Receipt printer", Serial: serial})
+	return p, d
+}
+
+const lp = "/dev/usb/lp0"
+
+func TestGuestPrinter(t *testing.T) {
+	guest(t)
+	sim, d := printer(t, "A1")
+	plug(t, d, lp)
+	servePrinter(t, sim, d)
+	p := open(t, "usb:04B8:0202:A1")
+	await(t, "the kernel's driver lets go", gone(lp))
+	if got := ask(t, p, "\x1b@Hello\n\x10\x04\x04", 1); got[0] != 0x12 {
+		t.Errorf("paper status %x", got)
+	}
+	long := strings.Repeat("0123456789abcdef\n", 3600) // 60 kB
+	if got := ask(t, p, long+"\x10\x04\x01", 1); got[0] != 0x12 {
+		t.Errorf("status %x", got)
+	}
+	await(t, "everything is printed", func() bool { return strings.Count(sim.Paper(), "0123456789abcdef") == 3600 })
+	if !strings.HasPrefix(sim.Paper(), "Hello\n") {
+		t.Errorf("paper begins with %.20q", sim.Paper())
+	}
+	sim.SetPaper(devicesim.PaperOut)
+	if got := ask(t, p, "\x10\x04\x04", 1); got[0] != 0x7E {
+		t.Errorf("paper status without paper: %x", got)
+	}
+	_ = p.SetReadDeadline(time.Now().Add(time.Millisecond))
+	if _, err := p.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("nothing to read: %v", err)
+	}
+	_ = p.SetReadDeadline(time.Time{})
+
+	// Who else wants it is told who has it.
+	_, err := Open(t.Context(), address(t, "usb:04B8:0202"))
+	var pe *port.Error
+	if !errors.As(err, &pe) || pe.Kind != port.InUse || !strings.Contains(pe.Hint, fmt.Sprintf("process %d", os.Getpid())) {
+		t.Errorf("second open: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.Write([]byte("x")); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("write after Close: %v", err)
+	}
+	await(t, "the kernel's driver has it again", exists(lp))
+}
+
+// A printer that takes nothing more is silent, not gone, and goes on once it has paper.
+func TestGuestPrinterTakesNothing(t *testing.T) {
+	guest(t)
+	sim, d := printer(t, "A2")
+	plug(t, d, lp)
+	servePrinter(t, sim, d)
+	p := open(t, "usb:04B8:0202")
+	sim.SetPaper(devicesim.PaperOut)
+	lines := []byte(strings.Repeat("0123456789abcdef\n", 6000))
+	_ = p.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+	first, err := p.Write(lines)
+	if !errors.Is(err, os.ErrDeadlineExceeded) || first >= len(lines) {
+		t.Fatalf("%d bytes, %v", first, err)
+	}
+	_ = p.SetWriteDeadline(time.Time{})
+	p.(*pipes).stuckAfter = 100 * time.Millisecond
+	second, err := p.Write(lines[first:])
+	var pe *port.Error
+	if !errors.As(err, &pe) || pe.Kind != port.Silent || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("%d bytes, %v", second, err)
+	}
+	sim.SetPaper(devicesim.PaperOK)
+	p.(*pipes).stuckAfter = stuckAfter
+	if _, err := p.Write(lines[first+second:]); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "nothing is lost or doubled", func() bool { return strings.Count(sim.Paper(), "0123456789abcdef\n") == 6000 })
+}
+
+func TestGuestUnplug(t *testing.T) {
+	guest(t)
+	_, d := printer(t, "A3")
+	plug(t, d, lp)
+	for range 3 {
+		p := open(t, "usb:04B8:0202:A3")
+		done := make(chan error, 1)
+		go func() { _, err := p.Read(make([]byte, 8)); done <- err }()
+		if err := d.Unplug(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; port.KindOf(err) != port.Unplugged {
+			t.Errorf("read: %v", err)
+		}
+		if _, err := p.Write([]byte("x")); port.KindOf(err) != port.Unplugged {
+			t.Errorf("write: %v", err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if kind := openKind("usb:04B8:0202:A3"); kind != port.Missing {
+			t.Errorf("open: %v", kind)
+		}
+		await(t, "the node goes", gone(lp))
+		replug(t, d, lp)
+	}
+	p := open(t, "usb:04B8:0202:A3")
+	done := make(chan error, 1)
+	go func() { _, err := p.Read(make([]byte, 8)); done <- err }()
+	_ = p.Close()
+	if err := <-done; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a read ended by Close: %v", err)
+	}
+	await(t, "the kernel's driver has it again", exists(lp))
+}
+
+func TestGuestTwoAlike(t *testing.T) {
+	guest(t)
+	one, d1 := printer(t, "B1")
+	plug(t, d1, lp)
+	servePrinter(t, one, d1)
+	two, d2 := printer(t, "B2")
+	plug(t, d2, "/dev/usb/lp1")
+	servePrinter(t, two, d2)
+	_, err := Open(t.Context(), address(t, "usb:04B8:0202"))
+	var pe *port.Error
+	if !errors.As(err, &pe) || pe.Kind != port.InUse || !strings.Contains(pe.Hint, "serial number") {
+		t.Errorf("which of two: %v", err)
+	}
+	_, err = Open(t.Context(), address(t, "usb:04B8:0202:B3"))
+	if !errors.As(err, &pe) || pe.Kind != port.Missing || !strings.Contains(pe.Hint, "04B8:0202:B1, 04B8:0202:B2") {
+		t.Errorf("a third: %v", err)
+	}
+	p := open(t, "usb:04B8:0202:B2")
+	ask(t, p, "\x1b@two\n\x10\x04\x01", 1)
+	await(t, "the second prints", func() bool { return two.Paper() == "two\n" })
+	if one.Paper() != "" {
+		t.Errorf("the first printed %q", one.Paper())
+	}
+	_ = p.Close()
+	await(t, "the kernel's driver has it again", exists("/dev/usb/lp1"))
+}
+
+func TestGuestPrinterNode(t *testing.T) {
+	guest(t)
+	sim, d := printer(t, "C1")
+	plug(t, d, lp)
+	servePrinter(t, sim, d)
+	p := open(t, "file:"+lp)
+	if got := ask(t, p, "\x1b@Hello\n\x10\x04\x01", 1); got[0] != 0x12 {
+		t.Errorf("status %x", got)
+	}
+	await(t, "it is printed", func() bool { return sim.Paper() == "Hello\n" })
+	if err := d.Unplug(); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.SetReadDeadline(time.Now().Add(15 * time.Second))
+	if _, err := p.Read(make([]byte, 1)); port.KindOf(err) != port.Unplugged {
+		t.Errorf("read: %v", err)
+	}
+	await(t, lp+" goes", gone(lp))
+	if kind := openKind("file:" + lp); kind != port.Missing {
+		t.Errorf("open: %v", kind)
+	}
+}
+
+func TestGuestHIDScanner(t *testing.T) {
+	guest(t)
+	s := devicesim.NewUSBScanner(devicesim.USBIdentity{})
+	plug(t, s, "/dev/hidraw0")
+	p := open(t, "hidraw:0C2E:0B07")
+	if err := s.Scan("]E0", "4006381333931"); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.SetReadDeadline(time.Now().Add(15 * time.Second))
+	b := make([]byte, 128)
+	n, err := p.Read(b)
+	if err != nil || n != 61 || b[0] != 2 || !bytes.Equal(b[2:15], []byte("4006381333931")) || string(b[58:61]) != "]E0" {
+		t.Errorf("%v, report %x", err, b[:n])
+	}
+	if err := s.Unplug(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Read(b); port.KindOf(err) != port.Unplugged {
+		t.Errorf("after unplugging: %v", err)
+	}
+}
+
+func TestGuestKeyboard(t *testing.T) {
+	guest(t)
+	k := devicesim.NewUSBKeyboard(devicesim.USBIdentity{})
+	if err := k.Replug(); err != nil {
+		t.Fatal(err)
+	}
+	node := ""
+	await(t, "the keyboard's node comes", func() bool {
+		names, _ := filepath.Glob("/sys/class/input/event*/device/name") // the pattern is well-formed
+		for _, path := range names {
+			if text, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(text)) == "SIM Keyboard scanner" {
+				node = filepath.Join("/dev/input", filepath.Base(filepath.Dir(filepath.Dir(path))))
+			}
+		}
+		return node != "" && exists(node)()
+	})
+	t.Cleanup(func() {
+		_ = k.Close()
+		await(t, node+" goes", gone(node))
+	})
+	f, err := os.OpenFile(node, os.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const eviocgrab = 0x40044590 // include/uapi/linux/input.h
+	raw, err := f.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var grabErr error
+	if err := raw.Control(func(fd uintptr) { grabErr = unix.IoctlSetInt(int(fd), eviocgrab, 1) }); err != nil || grabErr != nil {
+		t.Fatal(err, grabErr)
+	}
+	if err := k.Scan("90210"); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.SetReadDeadline(time.Now().Add(15 * time.Second))
+	want := []uint16{10, 11, 3, 2, 11, 28} // KEY_9, KEY_0, KEY_2, KEY_1, KEY_0, KEY_ENTER
+	var got []uint16
+	event := make([]byte, 24)
+	for len(got) < len(want) {
+		if _, err := io.ReadFull(f, event); err != nil {
+			t.Fatalf("%v after keys %v", err, got)
+		}
+		if le := binary.LittleEndian; le.Uint16(event[16:]) == 1 && le.Uint32(event[20:]) == 1 {
+			got = append(got, le.Uint16(event[18:]))
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("keys %v; want %v", got, want)
+	}
+}
+
+func TestGuestSerial(t *testing.T) {
+	guest(t)
+	const tty = "/dev/ttyACM0"
+	d := devicesim.NewUSBSerial(devicesim.USBIdentity{VID: 0x11CA, PID: 0x0222, Manufacturer: "SIM", Product: "Card terminal", Serial: "T1"})
+	plug(t, d, tty)
+	for range 2 {
+		p := open(t, "serial:11CA:0222:T1?baud=19200&data=7&parity=e")
+		if got, want := d.Line(), (devicesim.LineCoding{Baud: 19200, Parity: 2, Data: 7}); got != want {
+			t.Errorf("line %+v; want %+v", got, want)
+		}
+		if dtr, rts := d.ControlLines(); !dtr || !rts {
+			t.Errorf("DTR %v, RTS %v", dtr, rts)
+		}
+		all := make([]byte, 256)
+		for n := range all {
+			all[n] = byte(n)
+		}
+		got := make([]byte, len(all))
+		if _, err := p.Write(all); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(d, got); err != nil || !bytes.Equal(got, all) {
+			t.Errorf("out: %v, %x", err, got)
+		}
+		if _, err := d.Write(all); err != nil {
+			t.Fatal(err)
+		}
+		_ = p.SetReadDeadline(time.Now().Add(15 * time.Second))
+		if _, err := io.ReadFull(p, got); err != nil || !bytes.Equal(got, all) {
+			t.Errorf("in: %v, %x", err, got)
+		}
+		_ = p.SetReadDeadline(time.Time{})
+		done := make(chan error, 1)
+		go func() { _, err := p.Read(make([]byte, 1)); done <- err }()
+		if err := d.Unplug(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; port.KindOf(err) != port.Unplugged {
+			t.Errorf("read: %v", err)
+		}
+		_ = p.Close()
+		await(t, tty+" goes", gone(tty))
+		if kind := openKind("serial:11CA:0222:T1"); kind != port.Missing {
+			t.Errorf("open: %v", kind)
+		}
+		replug(t, d, tty)
+	}
+}
+
+// Without rights each kind of port says so. No udev runs in the guest: all nodes are root's.
+func TestGuestPermissions(t *testing.T) {
+	guest(t)
+	_, d := printer(t, "D1")
+	plug(t, d, lp)
+	plug(t, devicesim.NewUSBSerial(devicesim.USBIdentity{}), "/dev/ttyACM0")
+	program, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Join("/run", "usbport.test")
+	if err := os.WriteFile(own, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.Remove(own) }()
+	addresses := []string{"usb:04B8:0202:D1", "usb:04B8:0202", "file:" + lp, "serial:/dev/ttyACM0"}
+	cmd := exec.CommandContext(t.Context(), own)
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), asNobody+"="+strings.Join(addresses, " "))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for n, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		if want := addresses[n] + " " + string(port.NoPermission); line != want {
+			t.Errorf("%s; want %s", line, want)
+		}
+	}
+}

@@ -23,6 +23,11 @@ type start struct {
 	renew   bool // the high-water mark starts afresh under a new epoch
 }
 
+// keysForgotten is said of a database that may be older than the last one in use: what it never heard of it cannot
+// recognise.
+const keysForgotten = "Idempotency keys that came after it are forgotten too: before a register repeats a call from that time, " +
+	"see whether the cloud or the terminal has it, as it would be taken as new."
+
 // tailChecked is how many of the newest sales in the high-water mark are looked up at each start.
 const tailChecked = 64
 
@@ -116,10 +121,10 @@ func (s *Store) judge(ctx context.Context, at start, m mark, d *damage) ([]Findi
 	switch {
 	case d != nil && d.restored != "":
 		add(Error, "database_damaged", "the queue's database was damaged ("+d.why+"); the backup "+d.restored+" took its place",
-			"Keep the folder "+d.kept+" and call support. Check each operation in doubt against the cloud's admin console.")
+			"Keep the folder "+d.kept+" and call support. Check each operation in doubt against the cloud's admin console. "+keysForgotten)
 	case d != nil:
 		add(Error, "database_damaged", "the queue's database was damaged ("+d.why+"); a new one was started",
-			"Keep the folder "+d.kept+" and call support: the sales in it can be read out.")
+			"Keep the folder "+d.kept+" and call support: the sales in it can be read out. "+keysForgotten)
 	}
 	unused := at.commits == 0 && m.lastCommit() == 0 // nothing was ever promised
 	tail := tailChecked
@@ -127,16 +132,16 @@ func (s *Store) judge(ctx context.Context, at start, m mark, d *damage) ([]Findi
 	case d != nil, unused:
 	case !m.exists:
 		add(Error, "highwater_missing", "the file "+highwaterFile+" is missing; the database may be a copy or a backup",
-			"Check each operation in doubt against the cloud's admin console.")
+			"Check each operation in doubt against the cloud's admin console. "+keysForgotten)
 	case !m.headOK:
 		add(Error, "highwater_damaged", "the file "+highwaterFile+" cannot be read; nothing tells whether the database is complete",
 			"Check each operation in doubt against the cloud's admin console.")
 	case m.epoch != at.epoch:
 		add(Error, "queue_replaced", "the database is not the one that was in use last; it was restored, copied or started anew",
-			"Check each operation in doubt against the cloud's admin console.")
+			"Check each operation in doubt against the cloud's admin console. "+keysForgotten)
 	case m.lastCommit() > at.commits:
 		add(Error, "commits_lost", fmt.Sprintf("the last %d commits are missing from the database", m.lastCommit()-at.commits),
-			"Check this machine's disk. Check each operation in doubt against the cloud's admin console.")
+			"Check this machine's disk. Check each operation in doubt against the cloud's admin console. "+keysForgotten)
 	case m.holes:
 		add(Warning, "highwater_damaged", "some records of the file "+highwaterFile+" cannot be read", "Check this machine's disk.")
 	}

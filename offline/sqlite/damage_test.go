@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -195,6 +196,10 @@ func checkFindings(t *testing.T, s *Store, codes, lost string) {
 		}
 		if f.Code == "sales_missing" {
 			message = f.Message
+		}
+		older := slices.Contains([]string{"database_damaged", "highwater_missing", "queue_replaced", "commits_lost"}, f.Code)
+		if older != strings.Contains(f.Hint, "Idempotency keys") {
+			t.Errorf("finding %s says of the keys that came after: %s", f.Code, f.Hint)
 		}
 	}
 	if strings.Join(got, " ") != codes {

@@ -71,7 +71,7 @@ func (c demoCmd) Run(e *env) error {
 		}
 	}
 	if c.Keep {
-		if err := d.keep(e, dir); err != nil {
+		if err := d.keep(e); err != nil {
 			return err
 		}
 	}
@@ -530,14 +530,18 @@ func (d *day) table(t tally) {
 	}
 }
 
-// keep tells how to play with the store and waits for the end.
-func (d *day) keep(e *env, dir string) error {
-	e.printf("\nThe store stays open. In another terminal:\n\n  export AGENT=%s TOKEN=%s\n  curl -s $AGENT/v1/status -H \"Authorization: Bearer $TOKEN\"\n  export STOREAGENT_CONFIG=%s    # for storeagent check, queue, pair, …\n\nConsole: %s/   API: %s/openapi.json\nCtrl-C closes it.\n",
-		d.shop.url(), d.token, filepath.Join(dir, "storeagent.toml"), d.shop.url(), d.shop.url())
+// keep tells how to play with the store and waits for the end. The devices, the cloud and the data outlive the agent, so
+// that anybody can pull its plug and see what a restart makes of it.
+func (d *day) keep(e *env) error {
+	e.printf("\nThe store stays open. In another terminal:\n\n  export AGENT=%s TOKEN=%s\n  curl -s $AGENT/v1/status -H \"Authorization: Bearer $TOKEN\"\n  export STOREAGENT_CONFIG=%s    # for storeagent check, queue, pair, …\n  kill -9 %d    # the agent's power fails; storeagent serve starts it again\n\nConsole: %s/   API: %s/openapi.json\nCtrl-C closes it.\n",
+		d.shop.url(), d.token, d.shop.config(), d.shop.agent.cmd.Process.Pid, d.shop.url(), d.shop.url())
 	select {
 	case <-e.ctx.Done():
+		return nil
 	case <-d.shop.agent.done:
-		return fmt.Errorf("the agent ended; its log:\n%s", d.shop.log())
 	}
+	e.printf("\nThe agent ended (%s); the devices, the cloud and its data are still there. Start it again with:\n\n  STOREAGENT_CONFIG=%s storeagent serve\n",
+		d.shop.agent.cmd.ProcessState, d.shop.config())
+	<-e.ctx.Done()
 	return nil
 }

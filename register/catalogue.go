@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"storeagent/devices/scanner"
 	"storeagent/internal/carddata"
 	"storeagent/offline/catalogue"
 	"storeagent/register/wire"
@@ -220,25 +219,27 @@ func explainLook(err error) error {
 // itemPatience is how long a scan waits for its item; it usually takes a tenth of a millisecond.
 const itemPatience = 250 * time.Millisecond
 
-// describeItem adds what the local copy knows of a scanned code. A scan must never wait or fail for it, so a lookup
-// that fails is only logged; a code that fits several items names none.
-func (s *Server) describeItem(ctx context.Context, out *wire.Scan, scan scanner.Scan) {
+// describeItem adds what the local copy knows of a scanned code, by the first of codes that names an item. A scan must
+// never wait or fail for it, so a lookup that fails is only logged; a code that fits several items names none.
+func (s *Server) describeItem(ctx context.Context, out *wire.Scan, codes []string) {
 	if s.cfg.Catalogue == nil || out.Kind == "giftcard" {
-		return
-	}
-	code := scan.GTIN
-	if code == "" {
-		code = out.Data
-	}
-	if code == "" || len(code) > 100 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, itemPatience)
 	defer cancel()
-	list, err := s.cfg.Catalogue.FindItems(ctx, catalogue.ItemQuery{Code: code, Limit: 2})
-	if err != nil {
-		s.cfg.Log.WarnContext(ctx, "scanned code not looked up", "scanner", scan.Scanner, "err", err)
-		return
+	var list []catalogue.ItemView
+	for _, code := range codes {
+		if code == "" || len(code) > 100 {
+			continue
+		}
+		var err error
+		if list, err = s.cfg.Catalogue.FindItems(ctx, catalogue.ItemQuery{Code: code, Limit: 2}); err != nil {
+			s.cfg.Log.WarnContext(ctx, "scanned code not looked up", "scanner", out.Scanner, "err", err)
+			return
+		}
+		if len(list) > 0 {
+			break
+		}
 	}
 	if len(list) != 1 {
 		return

@@ -25,7 +25,7 @@ func (s *Server) Scanned(ctx context.Context, scan scanner.Scan) error {
 		return nil
 	}
 	described := s.describe(scan)
-	s.describeItem(ctx, &described, scan)
+	s.describeItem(ctx, &described, s.describeMeasured(&described, scan))
 	e := journal.NewEvent("scan", scan.At, described)
 	e.Scanner = scan.Scanner
 	if h, held := s.claims.holder(scan.Scanner, time.Now()); held {

@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/sync/errgroup"
 
+	"storeagent/devices/scanner"
 	"storeagent/offline"
 	"storeagent/payments/money"
 	"storeagent/register/wire"
@@ -42,7 +43,8 @@ type Config struct {
 	StoreAddress string // the same, lines separated by \n
 	TaxID        string // the same
 
-	GiftcardPrefixes []string // scans that begin so are gift cards
+	GiftcardPrefixes []string          // scans that begin so are gift cards
+	Patterns         []scanner.Pattern // the store's codes with a price or weight in them
 
 	Keys     Keys
 	Events   Events

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"storeagent/devices/scanner"
 	"storeagent/payments/money"
 )
 
@@ -30,6 +31,7 @@ func (l *loader) check(c *Config) {
 			l.add(fmt.Sprintf("giftcard.prefixes[%d]", i), "is not a row of digits", `write the first digits of the cards, like "600649"`)
 		}
 	}
+	l.checkPatterns(&c.Scan)
 	l.checkGiftcardLimits(c)
 	l.checkDevices(c)
 	for i, w := range c.Webhooks {
@@ -105,6 +107,19 @@ func (l *loader) checkCloud(c Cloud) {
 	}
 	if c.StartRate <= 0 || c.MaxRate < c.StartRate {
 		l.add("cloud.max_rate", "must not be below start_rate, and start_rate must be above 0", "")
+	}
+}
+
+func (l *loader) checkPatterns(s *Scan) {
+	s.Parsed = nil
+	for i, text := range s.Patterns {
+		p, err := scanner.ParsePattern(text)
+		if err != nil {
+			l.add(fmt.Sprintf("scan.patterns[%d]", i), fmt.Sprintf("%q: %v", text, err),
+				`write it like "20IIIIICPPPPK": I item, P price in minor units or W weight in grams, C its check digit, K the last check digit`)
+			continue
+		}
+		s.Parsed = append(s.Parsed, p)
 	}
 }
 

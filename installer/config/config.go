@@ -16,6 +16,7 @@ import (
 
 	"storeagent/devices"
 	"storeagent/devices/port"
+	"storeagent/devices/scanner"
 )
 
 // Config is a checked configuration.
@@ -97,7 +98,9 @@ type GiftcardOffline struct {
 
 // Scan holds the store's own code patterns.
 type Scan struct {
-	Patterns []string `toml:"patterns"`
+	Patterns []string `toml:"patterns"` // such as "20IIIIICPPPPK"
+
+	Parsed []scanner.Pattern `toml:"-"` // of Patterns
 }
 
 // Payments has the rules for card payments.

@@ -99,6 +99,7 @@ func TestRefused(t *testing.T) {
 		{"listen", "[data]", "[server]\nlisten = \"0.0.0.0:8787\"\n[data]", 7, []string{"server.listen", "127.0.0.1:8787"}},
 		{"origin", "[data]", "[server]\nallowed_origins = [\"*\"]\n[data]", 7, []string{"allowed_origins[0]"}},
 		{"resend without a name", `client_id = "storeagent"`, "client_id = \"storeagent\"\nunknown_outcome = \"resend\"", 8, []string{"unknown_outcome_by"}},
+		{"pattern", "[data]", "[scan]\npatterns = [\"20IIIIICPPPPK\", \"20IIIICPPPK\"]\n[data]", 7, []string{"scan.patterns[1]", "4 or 5 digits", "20IIIIICPPPPK"}},
 		{"flow", `client_id = "storeagent"`, "client_id = \"storeagent\"\nflow = \"password\"", 12, []string{"cloud.flow", "client_credentials"}},
 	}
 	for _, tc := range tests {

@@ -133,6 +133,9 @@ func (f *Forwarder) before(ctx context.Context, g Giftcard, code string) (*Verdi
 		if v.Class == ClassDoubt { // a question moves nothing
 			v.Class = ClassNotExecuted
 		}
+		if v.Fault != nil {
+			v.Fault = &Fault{Code: v.Fault.Code, Message: "Nothing was sent; the question for the balance failed: " + v.Fault.Message}
+		}
 		return &v, nil
 	}
 	if balance == g.Before {

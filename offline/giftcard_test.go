@@ -2,6 +2,7 @@ package offline_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +160,9 @@ func TestCardUnsentIsDecided(t *testing.T) {
 				s.cloud.probing(offline.ClassNotExecuted)
 				s.cards.finds(&unsent.verdict)
 				v := s.use(offline.CardImmediate, "6.49")
+				if allow && (v.Error == nil || !strings.HasPrefix(v.Error.Message, "Nothing was sent")) {
+					t.Errorf("error of what was not sent: %+v", v.Error)
+				}
 				if allow && (v.State != offline.CardQueued || !v.Offline) || !allow && (v.State != offline.CardCanceled || v.Error == nil || v.Error.Code != "offline_not_allowed") {
 					t.Errorf("%+v %+v", v, v.Error)
 				}
@@ -202,6 +206,12 @@ func TestCardOfflineSaleIsDeliveredInOrder(t *testing.T) {
 		}
 		if e := s.desk.Status().Exposure; e.Count != 5 || e.Amount != "37.00" { // 5 + 6 + 6, and 10 for each sale
 			t.Errorf("exposure %+v, want two transactions, a capture and two purchases", e)
+		}
+		told := slices.ContainsFunc(s.desk.Problems(), func(p offline.Problem) bool {
+			return p.Code == "cloud_offline" && strings.Contains(p.Message, "5 operations over 37.00 USD are kept")
+		})
+		if !told {
+			t.Errorf("problems do not name the exposure: %+v", s.desk.Problems())
 		}
 		s.back()
 		pass(10 * time.Minute)

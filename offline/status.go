@@ -92,11 +92,15 @@ func (f *Forwarder) Problems() []Problem {
 		}
 	}
 	conn := f.connection()
-	add(conn == PausedConn, "queue_paused", "warning", "The queue is paused; sales are kept and not sent.",
+	kept := "sales are kept and"
+	if e := f.status(time.Now()).Exposure; e.Count > 0 {
+		kept = fmt.Sprintf("%d operations over %s %s are kept and", e.Count, e.Amount, f.cfg.Currency)
+	}
+	add(conn == PausedConn, "queue_paused", "warning", "The queue is paused; "+kept+" not sent.",
 		"Resume it in the console when the reason is gone.")
-	add(conn == SignedOut, "cloud_signed_out", "error", "The cloud wants a sign-in; sales are kept and not sent.",
+	add(conn == SignedOut, "cloud_signed_out", "error", "The cloud wants a sign-in; "+kept+" not sent.",
 		"Run: storeagent sign-in")
-	add(conn == Offline && f.way.outage, "cloud_offline", "warning", "The cloud does not answer; sales are kept and sent later.",
+	add(conn == Offline && f.way.outage, "cloud_offline", "warning", "The cloud does not answer; "+kept+" sent later.",
 		"Check the network cable and the internet line of the store; "+lastHint(f.lastErr))
 	oldest := f.counts.OldestQueuedAt
 	add(conn == Online && !oldest.IsZero() && time.Since(oldest) > lateAfter, "queue_late", "warning",

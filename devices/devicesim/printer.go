@@ -22,15 +22,16 @@ const (
 
 // PrinterOptions is the make of a simulated printer; the zero value is an 80 mm printer with 42 columns.
 type PrinterOptions struct {
-	Columns   int    // font A characters on a line, 42 where 0
-	Model     string // answer to GS I 67, "SIM-80" where empty
-	Serial    string // answer to GS I 68
-	ProcessID bool   // answers GS ( H function 48
-	NoConfirm bool   // answers status, but not GS r, as some clones do
-	NoASB     bool   // knows no unasked status (GS a), as some clones do
-	NoPulse   bool   // knows no pulse in real time (DLE DC4 function 1), as many clones do
-	Silent    bool   // answers nothing at all
-	Buffer    int    // bytes it takes while it can't print, 4096 where 0; then it reads no more, as flow control has it
+	Columns   int             // font A characters on a line, 42 where 0
+	Model     string          // answer to GS I 67, "SIM-80" where empty
+	Serial    string          // answer to GS I 68
+	ProcessID bool            // answers GS ( H function 48
+	NoConfirm bool            // answers status, but not GS r, as some clones do
+	NoASB     bool            // knows no unasked status (GS a), as some clones do
+	NoPulse   bool            // knows no pulse in real time (DLE DC4 function 1), as many clones do
+	CodePages map[byte]string // names of its code pages by the number of ESC t, Epson's where nil
+	Silent    bool            // answers nothing at all
+	Buffer    int             // bytes it takes while it can't print, 4096 where 0; then it reads no more, as flow control has it
 	OnPaper   func(text string)
 }
 

@@ -16,19 +16,56 @@ const (
 )
 
 // page is how bytes from 80h read on one code page.
-type page struct{ table *charmap.Charmap }
+type page struct{ upper [128]rune }
 
-// pageOf reads the number of ESC t as Epson's TM printers do.
-func pageOf(n byte) (*page, bool) {
-	t := map[byte]*charmap.Charmap{
+// pageOf reads the number of ESC t as this printer's make does.
+func (p *Printer) pageOf(n byte) (*page, bool) {
+	if p.o.CodePages == nil {
+		return epsonPage(n)
+	}
+	name, ok := p.o.CodePages[n]
+	if !ok {
+		return nil, false
+	}
+	if text, ok := romPages()[name]; ok {
+		return &page{[128]rune([]rune(text))}, true
+	}
+	return charmapPage(map[string]*charmap.Charmap{
+		"437": charmap.CodePage437, "850": charmap.CodePage850, "852": charmap.CodePage852, "855": charmap.CodePage855,
+		"858": charmap.CodePage858, "860": charmap.CodePage860, "862": charmap.CodePage862, "863": charmap.CodePage863,
+		"865": charmap.CodePage865, "866": charmap.CodePage866, "1250": charmap.Windows1250, "1251": charmap.Windows1251,
+		"1252": charmap.Windows1252, "1253": charmap.Windows1253, "1254": charmap.Windows1254, "1255": charmap.Windows1255,
+		"1256": charmap.Windows1256, "1257": charmap.Windows1257, "1258": charmap.Windows1258,
+		"iso8859-2": charmap.ISO8859_2, "iso8859-7": charmap.ISO8859_7, "iso8859-15": charmap.ISO8859_15,
+	}[name])
+}
+
+func charmapPage(t *charmap.Charmap) (*page, bool) {
+	if t == nil {
+		return nil, false
+	}
+	p := &page{}
+	for i := range p.upper {
+		p.upper[i] = t.DecodeByte(byte(0x80 + i))
+	}
+	return p, true
+}
+
+// epsonPage reads the number as Epson's TM printers do.
+func epsonPage(n byte) (*page, bool) {
+	rom := map[byte]string{11: "851", 13: "857", 14: "737", 30: "tcvn-3-1", 31: "tcvn-3-2", 32: "720", 33: "775", 35: "861",
+		37: "864", 38: "869", 44: "1125", 53: "rk1048", 1: "katakana"}
+	if text, ok := romPages()[rom[n]]; ok {
+		return &page{[128]rune([]rune(text))}, true
+	}
+	return charmapPage(map[byte]*charmap.Charmap{
 		0: charmap.CodePage437, 2: charmap.CodePage850, 3: charmap.CodePage860, 4: charmap.CodePage863,
 		5: charmap.CodePage865, 15: charmap.ISO8859_7, 16: charmap.Windows1252, 17: charmap.CodePage866,
 		18: charmap.CodePage852, 19: charmap.CodePage858, 34: charmap.CodePage855, 36: charmap.CodePage862,
 		39: charmap.ISO8859_2, 40: charmap.ISO8859_15, 45: charmap.Windows1250, 46: charmap.Windows1251,
 		47: charmap.Windows1253, 48: charmap.Windows1254, 49: charmap.Windows1255, 50: charmap.Windows1256,
 		51: charmap.Windows1257, 52: charmap.Windows1258,
-	}[n]
-	return &page{t}, t != nil
+	}[n])
 }
 
 // raster is an image that may still grow by further stripes.
@@ -39,7 +76,9 @@ type raster struct {
 }
 
 func (p *Printer) reset() {
-	p.page, _ = pageOf(0)
+	if p.page, _ = p.pageOf(0); p.page == nil {
+		p.page, _ = epsonPage(0)
+	}
 	p.modes = modes{w: 1, h: 1}
 	p.module = 3
 	p.qr = ""
@@ -73,7 +112,7 @@ func (p *Printer) execute(b []byte) int {
 	case c < 0x7F:
 		p.char(rune(c))
 	default:
-		p.char(p.page.table.DecodeByte(c))
+		p.char(p.page.upper[c-0x80])
 	}
 	return 1
 }
@@ -98,7 +137,7 @@ func (p *Printer) escape(b []byte) int {
 		p.asb = 0
 		p.reset()
 	case 't':
-		if pg, ok := pageOf(b[2]); ok {
+		if pg, ok := p.pageOf(b[2]); ok {
 			p.page = pg
 		} else {
 			p.complain("code page %d", b[2])

@@ -229,6 +229,7 @@ func clean(text string) string {
 	return strings.NewReplacer(
 		"\u202F", " ", "\u2007", " ", "\u2009", " ", "\u00A0", " ",
 		"\u2010", "-", "\u2011", "-", "\u2212", "-",
+		"\u0218", "\u015E", "\u0219", "\u015F", "\u021A", "\u0162", "\u021B", "\u0163", // Romanian: no page has the comma, all have the cedilla
 		"\u00AD", "", "\u200B", "", "\u2060", "", "\uFEFF", "",
 	).Replace(norm.NFC.String(text))
 }

@@ -187,20 +187,20 @@ func FuzzText(f *testing.F) {
 		if err != nil {
 			return
 		}
-		table := charmap.CodePage437
+		var on table = charmap.CodePage437
 		var back strings.Builder
 		for i := 0; i < len(b); i++ {
 			switch b[i] {
 			case 0x1B:
 				for _, pg := range p.pages {
 					if pg.number == b[i+2] {
-						table = pg.table
+						on = pg.table
 					}
 				}
 				i += 2
 			case '\n':
 			default:
-				back.WriteRune(table.DecodeByte(b[i]))
+				back.WriteRune(decode(on, b[i]))
 			}
 		}
 		squeeze := func(s string) string { return strings.NewReplacer(" ", "", "\n", "").Replace(s) }
@@ -208,4 +208,15 @@ func FuzzText(f *testing.F) {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	})
+}
+
+// decode is the character of a byte on a page.
+func decode(t table, b byte) rune {
+	if m, ok := t.(*charmap.Charmap); ok {
+		return m.DecodeByte(b)
+	}
+	if b < 0x80 {
+		return rune(b)
+	}
+	return []rune(string(t.(upper)))[b-0x80]
 }

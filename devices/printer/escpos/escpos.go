@@ -32,7 +32,7 @@ type Config struct {
 
 // Options are what a technician may set; the zero value suits an 80 mm Epson TM.
 type Options struct {
-	// Profile is a name of Profiles(); "" is "default".
+	// Profile is a name of Profiles(), or the path of a .json file in the form of profiles.json; "" is "default".
 	Profile string
 	// Columns is the line width in font A characters, 16 to 96; 0 is the profile's.
 	Columns int

@@ -25,6 +25,9 @@ type decoder interface {
 
 // newDecoder checks the options; an error names the option.
 func newDecoder(driver string, o Options) (decoder, error) {
+	if o.DupMS < 0 || o.DupMS > 10_000 {
+		return nil, fmt.Errorf("dup_ms: %d is not between 0 and 10000", o.DupMS)
+	}
 	switch driver {
 	case DriverBytes:
 		f, err := newFramer(o)

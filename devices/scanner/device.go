@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ type Config struct {
 type Scanner struct {
 	*devices.Link
 	c Config
+
+	last Scan // the one that was delivered last; of Run alone
 }
 
 var _ devices.Device = (*Scanner)(nil)
@@ -121,14 +124,26 @@ func (s *Scanner) code(ctx context.Context, aim string, data []byte, err error) 
 		s.c.Sink.Refused(ctx, s.c.Name, len(scan.Data), now)
 		return
 	}
+	if s.again(scan) {
+		s.c.Log.Debug("the same code came again within dup_ms", "device", s.c.Name, "length", len(scan.Data))
+		return
+	}
 	if err := s.c.Sink.Scanned(ctx, scan); err != nil {
 		s.c.Log.Warn("scan was lost", "device", s.c.Name, "error", err)
 		s.lost(now, "a scan could not be recorded", "scan the code again")
 		return
 	}
+	s.last = scan
 	if p := s.Info().LastError; p != nil {
 		s.Clear() // it reads and delivers
 	}
+}
+
+// again reports whether a scan repeats the last delivered one within dup_ms of it, as a scanner does that is left on a
+// code. The time runs from the delivered one, so a code that stays in the beam comes again after it.
+func (s *Scanner) again(scan Scan) bool {
+	window := time.Duration(s.c.Options.DupMS) * time.Millisecond
+	return window > 0 && scan.AIM == s.last.AIM && bytes.Equal(scan.Data, s.last.Data) && scan.At.Sub(s.last.At) < window
 }
 
 func (s *Scanner) lossHint() string {

@@ -244,3 +244,42 @@ func TestUnplugDropsPartial(t *testing.T) {
 		}
 	})
 }
+
+func TestDuplicateWindow(t *testing.T) {
+	run(t, Options{DupMS: 500}, func(l *lab) {
+		l.send(t, "one\rone\r")
+		l.want(t, "one")
+		l.want(t, "")
+		time.Sleep(499 * time.Millisecond) // fake time
+		l.send(t, "one\r")
+		l.want(t, "")
+		time.Sleep(time.Millisecond)
+		l.send(t, "one\r") // the time runs from the scan that was delivered
+		l.want(t, "one")
+		l.send(t, "two\rone\r") // another code in between is another article
+		l.want(t, "two")
+		l.want(t, "one")
+		l.mu.Lock()
+		l.fail = errors.New("disk full")
+		l.mu.Unlock()
+		l.send(t, "three\r") // lost, so it is read again
+		l.want(t, "")
+		l.send(t, "three\r")
+		l.want(t, "three")
+		l.send(t, "]C0three\r") // another symbology
+		l.want(t, "three")
+		if strings.Contains(l.log.String(), "three") {
+			t.Errorf("codes in the log: %s", &l.log)
+		}
+	})
+	run(t, Options{}, func(l *lab) {
+		l.send(t, "one\rone\r")
+		l.want(t, "one")
+		l.want(t, "one")
+	})
+	for _, ms := range []int{-1, 10_001} {
+		if _, err := New(Config{Name: "x", Options: Options{DupMS: ms}}); err == nil || !strings.Contains(err.Error(), "dup_ms") {
+			t.Errorf("%d: %v", ms, err)
+		}
+	}
+}

@@ -44,6 +44,7 @@ type Options struct {
 	Prefix string `toml:"prefix"` // bytes before each code, stripped
 	Suffix string `toml:"suffix"` // bytes that end a code; default CR, LF or CRLF
 	GapMS  int    `toml:"gap_ms"` // without a suffix: silence that ends a code
+	DupMS  int    `toml:"dup_ms"` // the same code again within so many milliseconds is one scan; 0 is off
 }
 
 var _ = devices.Scanner

@@ -105,7 +105,7 @@ func TestGiftcardDay(t *testing.T) {
 
 	// An outage: within the limits, and beyond them.
 	ts.shop.line.cut()
-	ts.until(ts.ctx, "the outage shows", func() (bool, error) { //nolint:errcheck // the transaction below tells
+	ts.until(ts.ctx, "the outage shows", func() (bool, error) {
 		away, err := ts.till.GiftcardTransact(ts.ctx, "card-probe", cardTx(offline.CardUse, offline.CardImmediate, "25.01"))
 		if p := problemOf(err); p != nil {
 			return p.Code == "offline_not_allowed" && p.Rule == "max_amount_per_transaction", nil

@@ -124,10 +124,10 @@ func sellCmd(ts *testscript.TestScript, _ bool, args []string) {
 // cloudCmd: cloud MODE lets mutations fail that way from now on; cloud well heals it; cloud has TRANSACTION N counts.
 func cloudCmd(ts *testscript.TestScript, _ bool, args []string) {
 	sim := dayOf(ts).shop.cloud
-	switch {
-	case args[0] == "well":
+	switch args[0] {
+	case "well":
 		sim.Heal()
-	case args[0] == "has":
+	case "has":
 		if n := sim.Executions()[args[1]]; strconv.Itoa(n) != args[2] {
 			ts.Fatalf("the cloud has %s %d times, want %s", args[1], n, args[2])
 		}

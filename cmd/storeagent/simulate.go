@@ -29,7 +29,7 @@ type simulateCmd struct {
 
 // simPort is where a simulated device is plugged in.
 type simPort struct {
-	Port string `help:"tcp:HOST:PORT to listen on, or pty:LINK to make LINK point at a fresh pty." required:"" placeholder:"ADDRESS"`
+	Port string `help:"tcp:HOST:PORT to listen on, pty:LINK to make LINK point at a fresh pty, or usb to plug a USB device into this kernel." required:"" placeholder:"ADDRESS"`
 }
 
 // serve lets a device answer on its port until ctx ends: one connection after the other on TCP, for ever on a pty.
@@ -53,19 +53,37 @@ func (p simPort) serve(ctx context.Context, ready func(address string), device f
 		ready("tcp:" + l.Addr().String())
 		return serveTCP(ctx, l, func(ctx context.Context, conn net.Conn) error { return device(ctx, conn, false) })
 	case scheme == "usb":
-		return &exitError{exitUsage, errors.New("--port usb is not in this build; use pty:LINK or tcp:HOST:PORT")}
+		return &exitError{exitUsage, errors.New("this device has no USB plug: use --port pty:LINK or tcp:HOST:PORT")}
 	}
 	return &exitError{exitUsage, fmt.Errorf("--port %q: want pty:LINK or tcp:HOST:PORT", p.Port)}
 }
 
-// servePTY lets the device serve the pty until ctx ends. A device that hangs up has pulled its cable; it is plugged in
+// plug is a cable that the device's own end can pull and put back.
+type plug interface {
+	io.ReadWriter
+	Replug() error
+	Unplug() error
+}
+
+// usbSerial is what a simulated device calls itself on USB.
+const usbSerial = "SIM1"
+
+// serveUSB plugs a device into this machine's kernel and lets it answer there until ctx ends. It needs root and the
+// kernel module vhci-hcd.
+func serveUSB(ctx context.Context, d *devicesim.USBDevice, ready func(), device func(ctx context.Context, rw io.ReadWriteCloser, serial bool) error) error {
+	if err := d.Replug(); err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }() // the kernel lets go of what is left at the latest with the process
+	ready()
+	return servePTY(ctx, d, func(ctx context.Context, rw io.ReadWriteCloser) error { return device(ctx, rw, true) })
+}
+
+// servePTY lets the device serve the cable until ctx ends. A device that hangs up has pulled its cable; it is plugged in
 // again a moment later.
-func servePTY(ctx context.Context, pty *devicesim.PTY, device func(ctx context.Context, rw io.ReadWriteCloser) error) error {
+func servePTY(ctx context.Context, pty plug, device func(ctx context.Context, rw io.ReadWriteCloser) error) error {
 	for {
 		_ = device(ctx, cable{pty}) // however it ended, the cable is what counts
-		if ctx.Err() != nil {
-			return nil
-		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -77,8 +95,8 @@ func servePTY(ctx context.Context, pty *devicesim.PTY, device func(ctx context.C
 	}
 }
 
-// cable is a pty whose device, when it hangs up, can be plugged in again.
-type cable struct{ *devicesim.PTY }
+// cable is a plug whose device, when it hangs up, can be plugged in again.
+type cable struct{ plug }
 
 // Close pulls the cable.
 func (c cable) Close() error { return c.Unplug() }
@@ -92,7 +110,7 @@ func serveTCP(ctx context.Context, l net.Listener, device func(ctx context.Conte
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // told to end
+			return nil
 		default:
 			return fmt.Errorf("accept: %w", err)
 		}
@@ -134,7 +152,12 @@ func (c simTerminalCmd) Run(e *env) error {
 			return serveTerminal(ctx, term, rw, serial)
 		}
 	}
-	return c.serve(e.ctx, func(a string) { e.printf("card terminal (%s) at %s\n", c.Protocol, a) }, serve)
+	ready := func(a string) { e.printf("card terminal (%s) at %s\n", c.Protocol, a) }
+	if c.Port == "usb" {
+		d := devicesim.NewUSBSerial(devicesim.USBIdentity{VID: 0x11CA, PID: 0x0222, Manufacturer: "SIM", Product: "Card terminal", Serial: usbSerial})
+		return serveUSB(e.ctx, d.USBDevice, func() { ready("serial:11CA:0222:" + usbSerial) }, serve)
+	}
+	return c.serve(e.ctx, ready, serve)
 }
 
 // anyLine serves a protocol whose bytes are the same on every line.
@@ -157,8 +180,13 @@ type simPrinterCmd struct {
 // Run runs a simulated printer.
 func (c simPrinterCmd) Run(e *env) error {
 	p := devicesim.NewPrinter(devicesim.PrinterOptions{Columns: c.Columns, ProcessID: true, OnPaper: func(text string) { e.printf("%s\n", strings.TrimRight(text, "\n")) }})
-	return c.serve(e.ctx, func(a string) { e.printf("receipt printer (escpos) at %s\n", a) },
-		func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error { return p.Serve(ctx, rw) })
+	ready := func(a string) { e.printf("receipt printer (escpos) at %s\n", a) }
+	serve := func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error { return p.Serve(ctx, rw) }
+	if c.Port == "usb" {
+		d := devicesim.NewUSBPrinter(p, devicesim.USBIdentity{VID: 0x04B8, PID: 0x0202, Manufacturer: "SIM", Product: "Receipt printer", Serial: usbSerial})
+		return serveUSB(e.ctx, d, func() { ready("file:/dev/usb/lp0, or usb:04B8:0202:" + usbSerial) }, serve)
+	}
+	return c.serve(e.ctx, ready, serve)
 }
 
 type simScannerCmd struct {
@@ -181,28 +209,33 @@ func (c simScannerCmd) Run(e *env) error {
 	}()
 	ctx, cancel := context.WithCancel(e.ctx)
 	defer cancel()
-	return c.serve(ctx, func(a string) { e.printf("scanner at %s, type a code and press Enter\n", a) },
-		func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error {
-			s := devicesim.NewScanner(rw, devicesim.ScannerOptions{AIM: c.AIM})
-			for {
-				select {
-				case <-ctx.Done():
+	ready := func(a string) { e.printf("scanner at %s, type a code and press Enter\n", a) }
+	serve := func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error {
+		s := devicesim.NewScanner(rw, devicesim.ScannerOptions{AIM: c.AIM})
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case line, ok := <-lines:
+				if !ok {
+					cancel()
 					return nil
-				case line, ok := <-lines:
-					if !ok {
-						cancel()
-						return nil
-					}
-					aim := ""
-					if c.AIM && len(line) >= 3 && line[0] == ']' {
-						aim, line = line[:3], line[3:]
-					}
-					if err := s.Scan(aim, line); err != nil {
-						return err
-					}
+				}
+				aim := ""
+				if c.AIM && len(line) >= 3 && line[0] == ']' {
+					aim, line = line[:3], line[3:]
+				}
+				if err := s.Scan(aim, line); err != nil {
+					return err
 				}
 			}
-		})
+		}
+	}
+	if c.Port == "usb" {
+		d := devicesim.NewUSBSerial(devicesim.USBIdentity{VID: 0x0C2E, PID: 0x0720, Manufacturer: "SIM", Product: "Scanner", Serial: usbSerial})
+		return serveUSB(ctx, d.USBDevice, func() { ready("serial:0C2E:0720:" + usbSerial) }, serve)
+	}
+	return c.serve(ctx, ready, serve)
 }
 
 type simCloudCmd struct {

@@ -33,7 +33,7 @@ func (c queueExportCmd) Run(e *env) error {
 	if c.Out == "" {
 		return &exitError{exitUsage, errors.New("--move wants --out FILE, the file to carry to the other machine")}
 	}
-	id, count := c.ID, -1
+	id := c.ID
 	if id == "" {
 		passphrase, err := readPassphrase(c.PassphraseFile)
 		if err != nil {
@@ -43,8 +43,8 @@ func (c queueExportCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		id, count = m.ID, m.Operations
-		e.printf("Move %s: %d operations are packed up and no longer sent from here.\n", id, count)
+		id = m.ID
+		e.printf("Move %s: %d operations are packed up and no longer sent from here.\n", id, m.Operations)
 	}
 	if err := e.writeOut(c.Out, func(w io.Writer) error { return a.CopyMove(e.ctx, id, w) }); err != nil {
 		return fmt.Errorf("%w\nthe agent keeps the file; write it again with: storeagent queue export --move --id %s --out FILE", err, id)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -41,7 +42,7 @@ func (k *kernel) submit(in bool, endpoint, length uint32, setup []byte, out []by
 	binary.BigEndian.PutUint32(h[16:], endpoint)
 	binary.BigEndian.PutUint32(h[24:], length)
 	copy(h[40:], setup)
-	if _, err := k.conn.Write(append(h, out...)); err != nil {
+	if _, err := k.conn.Write(slices.Concat(h, out)); err != nil {
 		k.t.Fatal(err)
 	}
 	return k.seq

@@ -28,7 +28,9 @@ func (s *Sim) serveAdmin(w http.ResponseWriter, r *http.Request) {
 			Purchases  []Purchase     `json:"purchases"`
 			Executions map[string]int `json:"executions"`
 			Cards      []CardTrans    `json:"cards"`
-		}{s.Ledger(), s.Executions(), s.CardLedger()})
+
+			TerminalPayments []TerminalPayment `json:"terminalPayments"`
+		}{s.Ledger(), s.Executions(), s.CardLedger(), s.TerminalLedger()})
 	default:
 		http.NotFound(w, r)
 	}

@@ -323,6 +323,9 @@ func (o Options) schema() string {
 		}
 		text = strings.Join(kept, "")
 	}
+	if len(o.Terminals) == 0 {
+		text = strings.Replace(text, "  terminalPayment: SimLaneWrites\n", "", 1)
+	}
 	text = strings.Replace(text, "authorizeOnly", o.authorizeName(), 1)
 	return strings.Replace(text, "captureById", o.captureName(), 1)
 }

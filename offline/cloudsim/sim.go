@@ -79,6 +79,10 @@ type Options struct {
 	OddNames bool
 	// NoGiftcards leaves the gift card mutations out of the schema.
 	NoGiftcards bool
+	// Terminals are the card terminals that terminalPayment knows. Empty leaves that mutation out of the schema.
+	Terminals []string
+	// OnTerminalStep hears of each step of a terminal payment, without a lock held. nil means nobody does.
+	OnTerminalStep func(step string)
 	// ErrorsWithStatus200 answers GraphQL errors with HTTP 200 instead of 400.
 	ErrorsWithStatus200 bool
 	// NoIntrospection switches introspection off.
@@ -96,6 +100,8 @@ type Sim struct {
 	books    books
 	ledger   []Purchase
 	vault    vault
+	taken    []*terminalPayment
+	play     TerminalPlay
 	denied   map[Permission]bool
 	faults   Faults
 	requests int

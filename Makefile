@@ -46,7 +46,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 bench: ## ratios against baselines measured in the same run
 	{ $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./cmd/storeagent && \
-	  $(GO) test -run '^$$' -bench 'AcceptWithRows|Drain' -benchtime $(BENCHTIME) ./offline/sqlite; } | scripts/ratios
+	  $(GO) test -run '^$$' -bench 'AcceptWithRows' -benchtime 2000x ./offline/sqlite && \
+	  $(GO) test -run '^$$' -bench 'Drain' -benchtime 1x ./offline/sqlite && \
+	  $(GO) test -run '^$$' -bench 'Catalogue' -benchtime $(BENCHTIME) ./offline/sqlite; } | scripts/ratios
 
 ci: ## what .ci/run runs
 	.ci/run

@@ -199,3 +199,41 @@ func TestPulseBound(t *testing.T) {
 		}
 	})
 }
+
+// TestPulsesWhilePrinting: pulses that come while a job is printed leave its paper as it is without them.
+func TestPulsesWhilePrinting(t *testing.T) {
+	var doc printer.Document
+	for range 30 {
+		doc = append(doc, printer.Op{Op: "text", Text: "Grüße, Łódź, 3 €", Bold: true}, printer.Op{Op: "barcode", Symbology: "ean13", Data: "4006381333931"},
+			printer.Op{Op: "qrcode", Data: "https://example.com/r/1"}, printer.Op{Op: "rule"})
+	}
+	for _, so := range []devicesim.PrinterOptions{{ProcessID: true}, {NoPulse: true}, {NoPulse: true, NoConfirm: true}, {NoPulse: true, Silent: true}} {
+		var papers []string
+		for _, pulses := range []int{0, 25} {
+			synctest.Test(t, func(t *testing.T) {
+				p, sim, _ := drawer(t, so, escpos.Options{})
+				ended := make(chan error, pulses)
+				for range pulses {
+					go func() { ended <- p.Pulse(t.Context(), 2) }()
+				}
+				if state, err := p.Print(t.Context(), printer.Job{Seq: 7, Copies: 1}, doc, make(tell, 100)); err != nil || state != printer.Printed && state != printer.Sent {
+					t.Fatalf("%s, %v", state, err)
+				}
+				opened := 0
+				for range pulses {
+					if err := <-ended; err == nil {
+						opened++
+					}
+				}
+				synctest.Wait()
+				if sim.Pulses(2) != opened || pulses > 0 && opened == 0 || len(sim.Garbage()) > 0 {
+					t.Errorf("%+v: %d said open, %d pulses, garbage %q", so, opened, sim.Pulses(2), sim.Garbage())
+				}
+				papers = append(papers, sim.Paper())
+			})
+		}
+		if len(papers) != 2 || papers[0] != papers[1] {
+			t.Errorf("%+v: the paper differs", so)
+		}
+	}
+}

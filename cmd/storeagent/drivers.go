@@ -9,6 +9,7 @@ import (
 	"storeagent/devices/drawer"
 	"storeagent/devices/port"
 	"storeagent/devices/port/serialport"
+	"storeagent/devices/port/usbport"
 	"storeagent/devices/printer/escpos"
 	"storeagent/devices/scanner"
 	"storeagent/installer/config"
@@ -76,7 +77,7 @@ func drivers() []driver {
 			Options: func() any { return &timedOptions{TimeoutS: 180} },
 		}, buildTelium},
 		{config.Driver{
-			Name: "escpos", Category: devices.POSPrinter, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile},
+			Name: "escpos", Category: devices.POSPrinter, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile, port.SchemeUSB},
 			Options: func() any { return &escposOptions{} },
 		}, buildESCPOS},
 		{config.Driver{
@@ -122,7 +123,7 @@ func driverTable() []config.Driver {
 // newOpener opens every kind of port this build knows.
 func newOpener() port.Opener {
 	serial := &serialport.Ports{}
-	return port.Table{port.SchemeSerial: serial.Open, port.SchemeTCP: port.OpenTCP, port.SchemeFile: port.OpenFile,
+	return port.Table{port.SchemeSerial: serial.Open, port.SchemeTCP: port.OpenTCP, port.SchemeFile: port.OpenFile, port.SchemeUSB: usbport.Open,
 		port.SchemeHIDRaw: port.HIDRaw{}.Open, port.SchemeEvdev: port.Evdev{}.Open}
 }
 

@@ -37,6 +37,7 @@ type Link struct {
 	open     port.OpenFunc
 	log      *slog.Logger
 	onChange func(Info)
+	woken    chan struct{} // holds at most one token
 
 	mu         sync.Mutex
 	info       Info
@@ -51,8 +52,13 @@ func NewLink(c LinkConfig) *Link {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	c.Info.State, c.Info.Since = Offline, time.Now()
-	return &Link{open: c.Open, log: c.Log.With("device", c.Info.Name), onChange: c.OnChange, info: c.Info}
+	return &Link{open: c.Open, log: c.Log.With("device", c.Info.Name), onChange: c.OnChange, info: c.Info,
+		woken: make(chan struct{}, 1)}
 }
+
+// Wake ends the wait before the next attempt to open the port, since a device was plugged in somewhere. An open port is
+// left alone.
+func (l *Link) Wake() { nudge(l.woken) }
 
 // Info is the device as it is now, from memory.
 func (l *Link) Info() Info {
@@ -165,6 +171,10 @@ func (l *Link) tell(i Info) {
 func (l *Link) Serve(ctx context.Context, session func(ctx context.Context, p port.Port) error) error {
 	bound := firstWait
 	for {
+		select {
+		case <-l.woken: // before this attempt
+		default:
+		}
 		opened, err := l.attempt(ctx, session)
 		if ctx.Err() != nil { // the way to end, whatever the session said
 			l.SetState(Offline, Status{})
@@ -184,8 +194,11 @@ func (l *Link) Serve(ctx context.Context, session func(ctx context.Context, p po
 			wait.Stop()
 			return nil
 		case <-wait.C:
+			bound = min(2*bound, lastWait)
+		case <-l.woken: // and if its rights are not yet there, again soon
+			wait.Stop()
+			bound = firstWait
 		}
-		bound = min(2*bound, lastWait)
 	}
 }
 

@@ -54,6 +54,15 @@ func (s *Set) ByName(name string) (Device, bool) {
 	return nil, false
 }
 
+// Wake makes every device that waits for its port try it now.
+func (s *Set) Wake() {
+	for _, d := range s.devs {
+		if w, ok := d.(interface{ Wake() }); ok {
+			w.Wake()
+		}
+	}
+}
+
 // PanicError is a panic in a device's Run.
 type PanicError struct {
 	Value any

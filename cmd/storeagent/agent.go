@@ -245,6 +245,7 @@ func (a *agent) run(ctx context.Context, listeners ...net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.server.Serve(ctx, listeners...) })
 	g.Go(func() error { return a.devices.Run(ctx) })
+	g.Go(func() error { a.watchHotplug(ctx); return nil })
 	g.Go(func() error { return a.payments.Run(ctx) })
 	g.Go(func() error { return a.spooler.Run(ctx) })
 	g.Go(func() error { return a.signIn.Run(ctx) })
@@ -253,6 +254,13 @@ func (a *agent) run(ctx context.Context, listeners ...net.Listener) error {
 	g.Go(func() error { return a.giftcards.Run(ctx) })
 	g.Go(func() error { return a.store.Run(ctx, time.Duration(a.cfg.Data.KeepDays)*24*time.Hour) })
 	return g.Wait()
+}
+
+// watchHotplug wakes devices when something is plugged in. Where the system does not tell, they are found by trying.
+func (a *agent) watchHotplug(ctx context.Context) {
+	if err := devices.WatchHotplug(ctx, a.devices.Wake); err != nil {
+		a.log.Info("plugged devices are found within seconds, not at once", "err", err)
+	}
 }
 
 func (a *agent) close() error {

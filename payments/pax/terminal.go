@@ -85,6 +85,9 @@ func New(c Config) (*Terminal, error) {
 // Info implements devices.Device.
 func (t *Terminal) Info() devices.Info { return t.link.Info() }
 
+// Wake ends the wait before the next attempt to open the port: a device was plugged in.
+func (t *Terminal) Wake() { t.link.Wake() }
+
 // Run implements devices.Device: it opens the port, greets the terminal, and does one thing at a time until ctx ends.
 func (t *Terminal) Run(ctx context.Context) error { return t.link.Serve(ctx, t.serve) }
 

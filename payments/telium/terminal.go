@@ -83,6 +83,9 @@ func New(c Config) (*Terminal, error) {
 // Info implements devices.Device.
 func (t *Terminal) Info() devices.Info { return t.link.Info() }
 
+// Wake ends the wait before the next attempt to open the port: a device was plugged in.
+func (t *Terminal) Wake() { t.link.Wake() }
+
 // Run implements devices.Device: it opens the port, waits for a sign of the terminal, and does one thing at a time
 // until ctx ends.
 func (t *Terminal) Run(ctx context.Context) error {

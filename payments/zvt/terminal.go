@@ -132,6 +132,9 @@ func New(c Config) (*Terminal, error) {
 // Info implements devices.Device. Serial is the terminal's own number (TID).
 func (t *Terminal) Info() devices.Info { return t.link.Info() }
 
+// Wake ends the wait before the next attempt to open the port: a device was plugged in.
+func (t *Terminal) Wake() { t.link.Wake() }
+
 // Run implements devices.Device: it opens the port, registers, and does one thing at a time until ctx ends. Between
 // two things it then logs off first; in the middle of one the port is closed at once.
 func (t *Terminal) Run(ctx context.Context) error {

@@ -107,6 +107,9 @@ func New(c Config) (*Printer, error) {
 // Info is the printer as it is now.
 func (p *Printer) Info() devices.Info { return p.link.Info() }
 
+// Wake ends the wait before the next attempt to open the port: a device was plugged in.
+func (p *Printer) Wake() { p.link.Wake() }
+
 // Run owns the printer's port until ctx ends.
 func (p *Printer) Run(ctx context.Context) error {
 	return p.link.Serve(ctx, func(ctx context.Context, pt port.Port) error { return newSession(p, pt).run(ctx) })

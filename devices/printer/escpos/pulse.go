@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	pulseHandOver = 3 * time.Second // for the printer's session to take a pulse; a big picture on a slow line takes longer
-	drawerSettles = time.Second     // for the drawer to spring open
+	pulseHandOver = 3 * time.Second  // for the printer's session to take a pulse; a big picture on a slow line takes longer
+	pulseLimit    = 15 * time.Second // from there to the answer
+	drawerSettles = time.Second      // for the drawer to spring open
 
 	realTimePulse = 2 // x 100 ms, as in DLE DC4 function 1
 )
@@ -42,7 +43,7 @@ func (p *Printer) Pulse(ctx context.Context, pin int) error {
 	defer cancel()
 	select {
 	case p.pulses <- q:
-		return <-q.done // the session answers in any case
+		return q.wait()
 	case <-handing.Done():
 	}
 	if err := ctx.Err(); err != nil {
@@ -52,6 +53,18 @@ func (p *Printer) Pulse(ctx context.Context, pin int) error {
 		return closed("", "the printer is in the middle of a command, such as a big picture; try again")
 	}
 	return closed(printer.OfflineState, "the printer can't be reached"+because(p.link.Info().LastError))
+}
+
+// wait waits for the session's answer, which is due within the bounds of a write and a question.
+func (q *pulse) wait() error {
+	t := time.NewTimer(pulseLimit)
+	defer t.Stop()
+	select {
+	case err := <-q.done:
+		return err
+	case <-t.C: // only a fault of the driver itself leaves it unanswered
+		return &printer.NotReadyError{Reason: printer.OfflineState, Err: errors.New("the printer did not take the pulse for the drawer in time: look whether the drawer is open")}
+	}
 }
 
 // closed says why a drawer stays closed.

@@ -78,10 +78,12 @@ func (c signInCmd) Run(e *env) error {
 	for st.State == "pending" {
 		select {
 		case <-e.ctx.Done():
-			return e.ctx.Err()
+			return errNotWaiting
 		case <-time.After(time.Second):
 		}
-		if st, err = a.SignInStatus(e.ctx); err != nil {
+		if st, err = a.SignInStatus(e.ctx); e.ctx.Err() != nil {
+			return errNotWaiting
+		} else if err != nil {
 			return err
 		}
 	}
@@ -102,6 +104,9 @@ func (c signInCmd) Run(e *env) error {
 	}
 	return nil
 }
+
+// errNotWaiting is the end of a sign-in command that a person interrupted. The agent goes on waiting.
+var errNotWaiting = errors.New("interrupted; the code stays good, and the agent signs in once it is approved")
 
 func orNothing(before, s string) string {
 	if s == "" {

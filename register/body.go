@@ -39,11 +39,11 @@ func parseJSON(body []byte) (node, *refusal) {
 	if !utf8.Valid(body) {
 		return node{}, refuse(http.StatusBadRequest, "invalid_json", "The body is not UTF-8.", hint)
 	}
-	var raw json.RawMessage
-	if err := json.Unmarshal(body, &raw); err != nil {
+	if !json.Valid(body) {
 		detail := "The body is not JSON."
+		var raw json.RawMessage
 		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
+		if err := json.Unmarshal(body, &raw); errors.As(err, &syntax) {
 			detail = fmt.Sprintf("The body is not JSON; it breaks at byte %d.", syntax.Offset)
 		}
 		return node{}, refuse(http.StatusBadRequest, "invalid_json", detail, hint)

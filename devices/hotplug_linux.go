@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // kernelGroup is the multicast group in which the kernel itself speaks; udev has another.
@@ -15,12 +14,12 @@ const kernelGroup = 1
 // WatchHotplug calls wake when the kernel says that a device was plugged in, until ctx ends. An error means that it cannot
 // listen here; devices are then found by trying again and again, as everywhere else.
 func WatchHotplug(ctx context.Context, wake func()) error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
+	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, syscall.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
 		return fmt.Errorf("watch for plugged devices: %w", err)
 	}
 	socket := os.NewFile(uintptr(fd), "uevents")
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: kernelGroup}); err != nil {
+	if err := syscall.Bind(fd, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK, Groups: kernelGroup}); err != nil {
 		_ = socket.Close()
 		return fmt.Errorf("watch for plugged devices: %w", err)
 	}
@@ -51,7 +50,7 @@ func readUevents(read func([]byte) (int, error), tokens chan<- struct{}) error {
 	message := make([]byte, 16<<10) // the kernel's own buffer has 2 KiB
 	for {
 		n, err := read(message)
-		if errors.Is(err, unix.ENOBUFS) { // messages were lost: there may have been an arrival
+		if errors.Is(err, syscall.ENOBUFS) { // messages were lost: there may have been an arrival
 			nudge(tokens)
 			continue
 		}

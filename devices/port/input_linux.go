@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // openInput opens a node that only gives, and takes it for us alone by claim.
@@ -44,8 +43,8 @@ func (n *inputNode) Write([]byte) (int, error) {
 
 // lockNode locks the node against others that lock it. EWOULDBLOCK means that somebody has it.
 func lockNode(fd uintptr) error {
-	if err := unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return unix.EBUSY
+	if err := syscall.Flock(int(fd), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		return syscall.EBUSY
 	} else if err != nil {
 		return fmt.Errorf("lock: %w", err)
 	}
@@ -57,12 +56,14 @@ const eviocgrab = 0x40044590
 
 // grabNode makes the kernel give the events of the node to us alone. EBUSY means that somebody has it.
 func grabNode(fd uintptr) error {
-	if err := unix.IoctlSetInt(int(fd), eviocgrab, 1); errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("it is no input device: %w", err)
-	} else if err != nil {
-		return fmt.Errorf("grab: %w", err)
+	switch _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, eviocgrab, 1); errno {
+	case 0:
+		return nil
+	case syscall.ENOTTY, syscall.EINVAL:
+		return fmt.Errorf("it is no input device: %w", errno)
+	default:
+		return fmt.Errorf("grab: %w", errno)
 	}
-	return nil
 }
 
 // inputError is OpenError with the hints of human interface devices: the kernel gives their nodes to root.

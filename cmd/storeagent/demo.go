@@ -111,7 +111,7 @@ func (d *day) terminalStep(step string) {
 
 func (d *day) play(ctx context.Context) error {
 	for _, scene := range []func(context.Context) error{
-		d.open, d.signIn, d.firstCustomer, d.lineDies, d.sellOffline, d.powerCut, d.comeBack, d.settle,
+		d.open, d.signIn, d.firstCustomer, d.giftcard, d.lineDies, d.sellOffline, d.powerCut, d.comeBack, d.settle,
 	} {
 		if err := scene(ctx); err != nil {
 			return err
@@ -252,8 +252,15 @@ func (d *day) pay(ctx context.Context, key, amount string) (payments.Payment, er
 	return d.till.Payment(ctx, p.ID, 60*time.Second)
 }
 
-// sell hands in a completed sale.
+// sell hands in a completed sale, paid in cash or by a card payment.
 func (d *day) sell(ctx context.Context, g goods, paymentID string) (wire.SaleAccepted, error) {
+	if paymentID != "" {
+		return d.sellFor(ctx, g, offline.Tender{Type: "card", PaymentID: paymentID})
+	}
+	return d.sellFor(ctx, g, offline.Tender{Type: "cash", Amount: g.price})
+}
+
+func (d *day) sellFor(ctx context.Context, g goods, tender offline.Tender) (wire.SaleAccepted, error) {
 	id := fmt.Sprintf("T%04d", 1001+len(d.sales))
 	sale := wire.Sale{
 		TransactionID: id, PurchasedOn: time.Now().Format(time.RFC3339), PayAmount: g.price, SaleDiscountAmount: "0",
@@ -262,10 +269,7 @@ func (d *day) sell(ctx context.Context, g goods, paymentID string) (wire.SaleAcc
 			LineNumber: 1, SKU: g.sku, UnitPrice: g.price, ExtPrice: g.price, ItemDiscountAmount: "0", SaleDiscountAmount: "0",
 			Quantity: "1", UOM: "EA", Name: g.name,
 		}},
-		Tenders: []offline.Tender{{Type: "cash", Amount: g.price}},
-	}
-	if paymentID != "" {
-		sale.Tenders = []offline.Tender{{Type: "card", PaymentID: paymentID}}
+		Tenders: []offline.Tender{tender},
 	}
 	got, err := d.till.PostSale(ctx, "sale-"+id, sale)
 	if err != nil {
@@ -328,6 +332,62 @@ func (d *day) firstCustomer(ctx context.Context) error {
 		return err
 	}
 	d.say("The cloud has it: delivered.")
+	return nil
+}
+
+// giftcard issues and fills a card, and pays a sale with it.
+func (d *day) giftcard(ctx context.Context) error {
+	d.chapter("A gift card is sold, and pays for tissues")
+	const code, pin = "6006491000000018", "40718265"
+	if _, err := d.till.IssueGiftcard(ctx, "card-issue", wire.NewGiftcard{PhysicalCode: code, PhysicalPIN: pin}); err != nil {
+		return err
+	}
+	move := func(key string, kind offline.TransType, mode offline.CardMode, amount string, want offline.GiftcardState) (offline.GiftcardView, error) {
+		v, err := d.till.GiftcardTransact(ctx, key, wire.GiftcardTransaction{
+			CardRef: wire.CardRef{Code: code, PIN: pin}, TransType: kind, Mode: mode, Amount: amount,
+		})
+		if err == nil && v.State != want {
+			err = fmt.Errorf("gift card transaction %s is %s, want %s", v.ID, v.State, want)
+		}
+		return v, err
+	}
+	v, err := move("card-fill", offline.CardAdd, offline.CardImmediate, "20.00", offline.CardCompleted)
+	if err != nil {
+		return err
+	}
+	d.say("Card %s was issued and filled: %s %s on it.", v.Code, v.Balance, v.Currency)
+	g := stock()[1]
+	held, err := move("card-hold", offline.CardUse, offline.CardAuthorize, g.price, offline.CardAuthorized)
+	if err != nil {
+		return err
+	}
+	d.say("%s %s are held on it for this sale: %s, %s left.", g.price, held.Currency, held.State, held.Balance)
+	sale, err := d.sellFor(ctx, g, offline.Tender{Type: "giftcard", GiftcardTransactionID: held.ID})
+	if err != nil {
+		return err
+	}
+	if err := d.print(ctx, sale.ID); err != nil {
+		return err
+	}
+	if err := d.until(ctx, "the gift card sale is delivered", func() (bool, error) {
+		s, err := d.till.Sale(ctx, sale.ID)
+		return s.State == offline.Delivered, err
+	}); err != nil {
+		return err
+	}
+	if v, err = d.till.GiftcardTransaction(ctx, held.ID); err != nil {
+		return err
+	}
+	captures := 0
+	for _, c := range d.shop.cloud.CardLedger() {
+		if c.RefNo == held.ID {
+			captures += c.Captures
+		}
+	}
+	if v.State != offline.CardCompleted || captures != 1 {
+		return fmt.Errorf("the gift card transaction is %s and was captured %d times, want completed and once", v.State, captures)
+	}
+	d.say("Captured with its sale, which went after it: %s, once in the cloud's ledger too.", v.State)
 	return nil
 }
 
@@ -455,7 +515,7 @@ func (d *day) comeBack(ctx context.Context) error {
 	if q.Queued+q.Sending > 0 {
 		return fmt.Errorf("the queue did not drain: %d queued, %d sending", q.Queued, q.Sending)
 	}
-	d.say("Queue drained: %d delivered, %d parked for a person.", q.Delivered, q.Parked)
+	d.say("Queue drained: nothing waits, %d parked for a person.", q.Parked)
 	return nil
 }
 
@@ -499,7 +559,12 @@ func (d *day) count(ctx context.Context) (tally, error) {
 	if err != nil {
 		return t, err
 	}
-	t.Delivered, t.Parked = q.Delivered, q.Parked
+	t.Parked = q.Parked
+	delivered, err := d.admin.Sales(ctx, map[string][]string{"state": {"delivered"}, "limit": {"100"}})
+	if err != nil {
+		return t, err
+	}
+	t.Delivered = len(delivered.Items)
 	page, err := d.admin.Payments(ctx, map[string][]string{"state": {"approved"}, "limit": {"100"}})
 	if err != nil {
 		return t, err

@@ -41,6 +41,9 @@ func look(ctx context.Context, cfg *config.Config, d config.Device, agents []hol
 			return f
 		}
 	}
+	if d.Port.Scheme == "" {
+		return Finding{Part: "device", Name: d.Name, Level: OK, Message: "has no port of its own; only the running agent can tell how it is"}
+	}
 	dev, err := build(cfg, d)
 	if err != nil {
 		return Finding{Part: "device", Name: d.Name, Level: Failure, Code: "config", Message: err.Error(), Hint: "correct this device's [[device]] part in " + cfg.Path}

@@ -246,12 +246,14 @@ func (d *Desk) TerminalStatus(ctx context.Context, name string) (TerminalInfo, e
 		return w.info(), nil
 	}
 	defer w.use.Unlock()
+	asked := time.Now()
 	st, err := w.terminal.Status(ctx)
+	took := time.Since(asked).Milliseconds()
 	info := w.info()
 	if err != nil {
 		return info, fmt.Errorf("status of terminal %s: %w", name, err)
 	}
-	info.Status = st
+	info.Status, info.RoundTripMS = st, &took
 	return info, nil
 }
 

@@ -133,6 +133,7 @@ type TerminalInfo struct {
 	Model        string         `json:"model,omitempty"`
 	TerminalID   string         `json:"terminalId,omitempty"`
 	Status       devices.Status `json:"status"`
+	RoundTripMS  *int64         `json:"roundTripMs,omitempty" doc:"How long the terminal took to say its status; only where it was just asked"`
 	Blocking     string         `json:"blockingPaymentId,omitempty" doc:"The payment in doubt that keeps new money off"`
 }
 

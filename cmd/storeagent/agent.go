@@ -59,7 +59,10 @@ func newAgent(ctx context.Context, cfg *config.Config, log *slog.Logger, getenv 
 		return nil, err
 	}
 	a := &agent{cfg: cfg, log: log, store: store}
-	if err := errors.Join(a.joinDevices(getenv), a.joinCloud(ctx, getenv)); err != nil {
+	if err := a.joinCloud(ctx, getenv); err != nil { // before the devices: one may be a terminal that the cloud talks to
+		return nil, errors.Join(err, a.close())
+	}
+	if err := a.joinDevices(getenv); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	if err := errors.Join(a.joinCatalogue(), a.joinServer()); err != nil {
@@ -89,7 +92,7 @@ func (a *agent) joinDevices(getenv func(string) string) error {
 	r := &relay{}
 	devs, err := buildDevices(parts{
 		opener: newOpener(), log: a.log, getenv: getenv, onChange: r.changed, sink: r,
-		prefixes: a.cfg.Giftcard.Prefixes, currency: a.cfg.Store.Currency,
+		prefixes: a.cfg.Giftcard.Prefixes, currency: a.cfg.Store.Currency, cloud: a.cloud,
 	}, a.cfg.Devices)
 	if err != nil {
 		return err

@@ -358,6 +358,9 @@ func (e *env) terminalSilent(a *client.Client, name string, err error) error {
 func showTerminal(e *env, t payments.TerminalInfo, d devices.Info) {
 	e.printf("%s (%s %s): %s%s\n", t.Name, t.Driver, d.Port, t.State, orNothing(", it says: ", t.Status.Text))
 	e.printf("  model %s, terminal id %s\n", orUnknown(t.Model), orUnknown(t.TerminalID))
+	if t.RoundTripMS != nil {
+		e.printf("  round trip %d ms\n", *t.RoundTripMS)
+	}
 	var can []string
 	for _, x := range []struct {
 		yes  bool

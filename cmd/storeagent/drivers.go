@@ -13,6 +13,7 @@ import (
 	"storeagent/devices/printer/escpos"
 	"storeagent/devices/scanner"
 	"storeagent/installer/config"
+	"storeagent/offline/cloud"
 	"storeagent/payments/zvt"
 )
 
@@ -42,9 +43,10 @@ type parts struct {
 	getenv   func(string) string
 	onChange func(devices.Info)
 	sink     scanner.Sink
-	prefixes []string // of gift cards
-	currency string   // of the store
-	sockets  *sockets // of the printers, for drawers
+	prefixes []string      // of gift cards
+	currency string        // of the store
+	cloud    *cloud.Client // nil in commands that ask devices without an agent
+	sockets  *sockets      // of the printers, for drawers
 }
 
 func (p parts) open(a port.Address) port.OpenFunc {
@@ -76,6 +78,10 @@ func drivers() []driver {
 			Name: "telium", Category: devices.PaymentTerminal, Schemes: []string{port.SchemeSerial, port.SchemeTCP},
 			Options: func() any { return &timedOptions{TimeoutS: 180} },
 		}, buildTelium},
+		{config.Driver{
+			Name: cloud.TerminalDriver, Category: devices.PaymentTerminal, // no port: the cloud talks to it
+			Options: func() any { return &poscloudOptions{TimeoutS: 180} },
+		}, buildPOSCloud},
 		{config.Driver{
 			Name: "escpos", Category: devices.POSPrinter, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile, port.SchemeUSB},
 			Options: func() any { return &escposOptions{} },

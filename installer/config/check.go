@@ -170,7 +170,11 @@ func (l *loader) checkDriver(key string, d *Device) {
 	}
 	r := l.drivers[n]
 	d.Category = r.Category
-	if d.Port.Scheme == "" {
+	if len(r.Schemes) == 0 {
+		if d.Port.Scheme != "" {
+			l.add(key+".port", fmt.Sprintf("driver %s has no port of its own", r.Name), "leave the line out")
+		}
+	} else if d.Port.Scheme == "" {
 		l.add(key+".port", "is missing", `storeagent devices shows what is plugged in and the line it wants`)
 	} else if !slices.Contains(r.Schemes, d.Port.Scheme) {
 		l.add(key+".port", fmt.Sprintf("driver %s does not work over %q", r.Name, d.Port.Scheme), "it works over: "+strings.Join(r.Schemes, ", "))

@@ -130,7 +130,7 @@ type Webhook struct {
 type Driver struct {
 	Name     string
 	Category devices.Category
-	Schemes  []string   // port schemes it can work with
+	Schemes  []string   // port schemes it can work with; none: it has no port
 	Options  func() any // a pointer to its option struct with defaults filled in; toml tags name the keys
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"storeagent/payments"
+	"storeagent/payments/terminalsim"
 	"storeagent/register/wire"
 )
 
@@ -165,4 +166,38 @@ func percentiles(b *testing.B, took []time.Duration) {
 	b.ReportMetric(ms(took[len(took)/2]), "p50-ms")
 	b.ReportMetric(ms(took[len(took)*99/100]), "p99-ms")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkPaymentOverhead is the time that the agent adds to a payment: from the till's request until its answer that
+// the payment is approved, less the time from the terminal's hearing of it until its last word.
+func BenchmarkPaymentOverhead(b *testing.B) {
+	var mu sync.Mutex
+	var heard, ended time.Time
+	ts := openTestShop(b, func(step string) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch step {
+		case terminalsim.StepReceived:
+			heard = time.Now()
+		case terminalsim.StepEndSent:
+			ended = time.Now()
+		}
+	})
+	took := make([]time.Duration, 0, b.N)
+	var terminal time.Duration
+	for i := range b.N {
+		at := time.Now()
+		p, err := ts.pay(ts.ctx, fmt.Sprintf("pay-%d", i), "1.00")
+		all := time.Since(at)
+		if err != nil || p.State != payments.Approved {
+			b.Fatalf("payment: %s %v", p.State, err)
+		}
+		mu.Lock()
+		own := ended.Sub(heard)
+		mu.Unlock()
+		terminal += own
+		took = append(took, all-own)
+	}
+	percentiles(b, took)
+	b.ReportMetric(float64(terminal.Microseconds())/1000/float64(b.N), "terminal-ms")
 }

@@ -278,7 +278,7 @@ func TestScanEvent(t *testing.T) {
 	if err := json.Unmarshal(e.Data, &d); err != nil {
 		t.Fatal(err)
 	}
-	if len(m.log) != before+1 || e.Type != "device" || d.Name != "gun" || d.LastError == nil || d.LastError.Code != "card_data_refused" || d.LastError.Length != 16 || strings.Contains(string(e.Data), "4111") {
+	if len(m.log) != before+1 || e.Type != "device" || d.Name != "gun" || d.LastError == nil || d.LastError.Code != "card_data_refused" || d.LastError.Length != 16 || strings.Contains(string(e.Data), "411111") {
 		t.Errorf("refused scan: %s", e.Data)
 	}
 	m.full = true

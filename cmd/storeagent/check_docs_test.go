@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 
 	"storeagent/devices"
 	"storeagent/installer/config"
+	"storeagent/offline"
+	"storeagent/offline/cloud"
 	"storeagent/payments/terminalsim"
 )
 
@@ -47,6 +50,10 @@ client_id = "storeagent"
 			t.Fatal(err)
 		}
 	}
+	pos, err := cloud.New(cloud.Config{Endpoint: "https://pos.example.com/api/graphql", Token: nobody{}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(pages) < 4 {
 		t.Fatalf("%d pages, %v", len(pages), err)
@@ -73,9 +80,9 @@ client_id = "storeagent"
 			}
 			devs, err := buildDevices(parts{
 				opener: newOpener(), log: slog.New(slog.DiscardHandler), getenv: os.Getenv, onChange: func(devices.Info) {}, sink: deaf{},
-				currency: cfg.Store.Currency,
+				currency: cfg.Store.Currency, cloud: pos,
 			}, cfg.Devices)
-			if err != nil || len(devs) == 0 {
+			if err != nil || len(devs) != strings.Count(block, "[[device]]") {
 				t.Errorf("%s:\n%s\n%d devices, %v", page, block, len(devs), err)
 			}
 		}
@@ -84,6 +91,12 @@ client_id = "storeagent"
 		t.Errorf("only %d blocks were found", blocks)
 	}
 }
+
+// nobody is a sign-in that never was.
+type nobody struct{}
+
+func (nobody) AccessToken(context.Context) (string, error) { return "", offline.ErrSignedOut }
+func (nobody) Refused(context.Context, string) error       { return offline.ErrSignedOut }
 
 // TestDocsPorts reads every port that the pages show, also those in tables.
 func TestDocsPorts(t *testing.T) {

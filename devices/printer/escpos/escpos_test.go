@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"image/png"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -348,13 +349,47 @@ func TestWithoutUnaskedStatus(t *testing.T) {
 	}
 }
 
+// TestFullLineWaitsForPaper: a printer without paper whose buffer is full takes no question either, and goes on when it
+// has paper again. Nothing is printed twice.
+func TestFullLineWaitsForPaper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, sim, _ := join(t, devicesim.PrinterOptions{ProcessID: true, Buffer: 64}, escpos.Options{})
+		printed(t, sim, p, printer.Document{{Op: "text", Text: "first"}})
+		before := strings.Count(sim.Paper(), "a line of the job")
+		sim.RunOutAfter(2)
+		doc := make(printer.Document, 300)
+		for i := range doc {
+			doc[i] = printer.Op{Op: "text", Text: "a line of the job"}
+		}
+		told, got := make(tell, 100), make(chan printer.JobState, 1)
+		go func() {
+			s, _ := p.Print(t.Context(), printer.Job{Seq: 9}, doc, told)
+			got <- s
+		}()
+		<-told
+		<-time.After(5 * time.Minute)
+		select {
+		case s := <-got:
+			t.Fatalf("state %s while the printer waits for paper", s)
+		default:
+		}
+		sim.SetPaper(devicesim.PaperOK)
+		if s := <-got; s != printer.Printed {
+			t.Fatalf("state %s", s)
+		}
+		if n := strings.Count(sim.Paper(), "a line of the job") - before; n != len(doc) {
+			t.Errorf("%d lines were printed, want %d", n, len(doc))
+		}
+	})
+}
+
 // TestSwitchedOffInMidJob: behind a serial cable nothing tells that the printer was switched off while it waited for
 // paper; the job must not wait for ever.
 func TestSwitchedOffInMidJob(t *testing.T) {
 	for name, lines := range map[string]int{"all sent": 5, "half sent": 1000} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p, sim, _ := join(t, devicesim.PrinterOptions{ProcessID: true}, escpos.Options{})
+				p, sim, _ := join(t, devicesim.PrinterOptions{ProcessID: true, Buffer: 64 << 10}, escpos.Options{}) // room for questions at any time
 				printed(t, sim, p, printer.Document{{Op: "text", Text: "first"}})
 				sim.RunOutAfter(2)
 				doc := make(printer.Document, lines)

@@ -342,10 +342,15 @@ func (j *job) prove(ctx context.Context, singles, size int) (bool, error) {
 	return false, nil
 }
 
-// watch asks for the status while the printer works; a printer may be too busy to answer every time.
+// watch asks for the status while the printer works; a printer may be too busy to answer every time, and one whose
+// buffer is full takes no question either. How long that may last is judged by who calls.
 func (j *job) watch(ctx context.Context) error {
 	for n := byte(1); n <= 4; n++ {
-		if ok, err := j.s.ask(ctx, n); err != nil || !ok {
+		ok, err := j.s.ask(ctx, n)
+		if errors.Is(err, errFull) {
+			return nil
+		}
+		if err != nil || !ok {
 			return err
 		}
 	}

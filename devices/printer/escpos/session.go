@@ -375,6 +375,9 @@ func (s *session) refresh(ctx context.Context) error {
 	return s.identify(ctx)
 }
 
+// errFull means that the port took not one byte of a question in time.
+var errFull = errors.New("its buffer is full")
+
 // send writes everything of a question, at most writeLimit long: a printer that takes no bytes is silent.
 func (s *session) send(ctx context.Context, b []byte) error {
 	if err := ctx.Err(); err != nil {
@@ -385,6 +388,9 @@ func (s *session) send(ctx context.Context, b []byte) error {
 	}
 	n, err := s.port.Write(b)
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		if n == 0 {
+			err = fmt.Errorf("%w: %w", errFull, err)
+		}
 		return &port.Error{Op: "write", Address: "printer", Kind: port.Silent, Err: err, Hint: "the printer takes no data; check that it is on and not paused"}
 	}
 	if err == nil && n < len(b) {

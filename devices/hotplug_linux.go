@@ -39,10 +39,10 @@ func WatchHotplug(ctx context.Context, wake func()) error {
 	cancel()
 	<-closed
 	<-done
-	if ended {
-		return nil
+	if !ended {
+		return fmt.Errorf("watch for plugged devices: %w", err)
 	}
-	return fmt.Errorf("watch for plugged devices: %w", err)
+	return nil //nolint:nilerr // told to end; closing the socket is what broke the read
 }
 
 // readUevents puts a token for each arrival, until read fails.

@@ -76,6 +76,8 @@ type Forwarder struct {
 	wake chan struct{}
 	zero string // no money in the store's currency
 
+	pausing sync.Mutex // held from reading or writing the setting until paused follows it; taken before mu
+
 	mu       sync.Mutex
 	paused   bool
 	stilled  int // callers who want no attempt to begin
@@ -235,10 +237,6 @@ func (f *Forwarder) Run(ctx context.Context) error {
 
 // begin settles what the last run left behind.
 func (f *Forwarder) begin(ctx context.Context) error {
-	value, err := f.cfg.Settings.Get(ctx, settingPaused)
-	if err != nil && !errors.Is(err, journal.ErrNotFound) {
-		return err
-	}
 	if f.resends() {
 		by := journal.Actor{Name: f.cfg.UnknownOutcomeBy, Role: journal.RoleTechnician}
 		const note = "purchases in doubt are sent again by configuration; each may count twice at the cloud"
@@ -256,6 +254,12 @@ func (f *Forwarder) begin(ctx context.Context) error {
 	}
 	stops, err := f.blockedKinds(ctx)
 	if err != nil {
+		return err
+	}
+	f.pausing.Lock() // a pause or resume at this moment comes before or after, never in between
+	defer f.pausing.Unlock()
+	value, err := f.cfg.Settings.Get(ctx, settingPaused)
+	if err != nil && !errors.Is(err, journal.ErrNotFound) {
 		return err
 	}
 	f.mu.Lock()

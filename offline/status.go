@@ -202,6 +202,8 @@ func (f *Forwarder) Resume(ctx context.Context, by journal.Actor) error {
 }
 
 func (f *Forwarder) setPaused(ctx context.Context, by journal.Actor, action string, paused bool) error {
+	f.pausing.Lock()
+	defer f.pausing.Unlock()
 	if err := f.cfg.Settings.Set(ctx, settingPaused, fmt.Sprint(paused)); err != nil {
 		return fmt.Errorf("keep the queue's pause: %w", err)
 	}

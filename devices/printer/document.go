@@ -90,7 +90,8 @@ func parseCells(raw json.RawMessage, path string) ([]Cell, error) {
 			return nil, err
 		}
 		var c Cell
-		into := map[string]any{"text": &c.Text, "width": &c.Width, "align": &c.Align, "bold": &c.Bold}
+		into := map[string]any{"text": &c.Text, "width": &c.Width, "align": &c.Align, "bold": &c.Bold,
+			"underline": &c.Underline, "invert": &c.Invert, "charWidth": &c.CharWidth, "charHeight": &c.CharHeight}
 		for _, name := range sortedKeys(fields) {
 			target := into[name]
 			if target == nil {
@@ -110,7 +111,7 @@ func (o *Op) fields() (map[string]any, bool) {
 	switch o.Op {
 	case "text":
 		return map[string]any{"op": &o.Op, "text": &o.Text, "align": &o.Align, "bold": &o.Bold,
-			"underline": &o.Underline, "width": &o.Width, "height": &o.Height, "font": &o.Font}, true
+			"underline": &o.Underline, "invert": &o.Invert, "width": &o.Width, "height": &o.Height, "font": &o.Font}, true
 	case "columns":
 		return map[string]any{"op": &o.Op, "cells": &o.Cells}, true
 	case "rule":
@@ -330,6 +331,8 @@ func (c *checker) columns(cells []Cell, columns int) {
 	for i, cell := range cells {
 		at := fmt.Sprintf("cells[%d].", i)
 		c.inRange(at+"width", cell.Width, 0, columns)
+		c.inRange(at+"charWidth", cell.CharWidth, 0, 8)
+		c.inRange(at+"charHeight", cell.CharHeight, 0, 8)
 		c.oneOf(at+"align", cell.Align, "", "left", "center", "right")
 		c.text(at+"text", cell.Text)
 	}
@@ -342,7 +345,7 @@ func (c *checker) columns(cells []Cell, columns int) {
 		return
 	}
 	for i, cell := range cells {
-		c.fits(fmt.Sprintf("cells[%d].text", i), cell.Text, widths[i])
+		c.fits(fmt.Sprintf("cells[%d].text", i), cell.Text, widths[i]/max(cell.CharWidth, 1))
 	}
 }
 

@@ -212,9 +212,40 @@ dark
 	}
 }
 
+// TestStyledCells holds that each cell has its own style, that padding has none, and that wide characters keep the
+// columns beside them in place.
+func TestStyledCells(t *testing.T) {
+	cells := []Cell{
+		{Text: "TOTAL", CharWidth: 2, CharHeight: 2, Bold: true},
+		{Text: "5.97", Width: 10, Align: "right", CharWidth: 2, Underline: true},
+		{Text: "!", Width: 3, Align: "center", Invert: true},
+	}
+	if err := Check(Document{{Op: "columns", Cells: cells}}, 30); err != nil {
+		t.Fatal(err)
+	}
+	want := []Line{{
+		{Text: "TOTAL", Bold: true, Width: 2, Height: 2}, {Text: strings.Repeat(" ", 7)},
+		{Text: "  ", Cell: 1}, {Text: "5.97", Underline: true, Width: 2, Cell: 1, lead: 4},
+		{Text: " ", Cell: 2}, {Text: "!", Invert: true, Cell: 2}, {Cell: 2},
+	}}
+	got := ColumnLines(cells, 30)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got, want := got[0].String(), "TOTAL                  5.97 !"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if err := Check(Document{{Op: "columns", Cells: []Cell{{Text: "界", Width: 3, CharWidth: 2}}}}, 30); err == nil {
+		t.Error("a character wider than its cell was taken")
+	}
+	if err := Check(Document{{Op: "columns", Cells: []Cell{{Text: "a", CharHeight: 9}}}}, 30); err == nil {
+		t.Error("a height of 9 was taken")
+	}
+}
+
 // FuzzDocument holds that whatever passes Check can be laid out on its columns.
 func FuzzDocument(f *testing.F) {
-	f.Add([]byte(`[{"op":"text","text":"a b 界","width":3,"align":"right"},{"op":"columns","cells":[{"text":"a"},{"text":"b","width":3}]}]`), 20)
+	f.Add([]byte(`[{"op":"text","text":"a b 界","width":3,"align":"right"},{"op":"columns","cells":[{"text":"a"},{"text":"b","width":3,"charWidth":2,"invert":true}]}]`), 20)
 	f.Add([]byte(`[{"op":"barcode","symbology":"code128","data":"AB123456"},{"op":"rule","char":"界"},{"op":"cut"}]`), 3)
 	f.Fuzz(func(t *testing.T, raw []byte, columns int) {
 		doc, err := ParseDocument(raw)

@@ -105,18 +105,34 @@ func split(para string, columns int) (head, rest string) {
 
 // Span is a piece of a line in one style.
 type Span struct {
-	Text string
-	Bold bool
+	Text          string
+	Bold          bool
+	Underline     bool
+	Invert        bool
+	Width, Height int // times the normal character; 0 is 1
+	Cell          int // the cell it belongs to
+
+	lead int // of the blanks that stand for its extra width in String, those before it
 }
+
+// Style is how the span is printed, in the fields of a text operation.
+func (s Span) Style() Op {
+	return Op{Bold: s.Bold, Underline: s.Underline, Invert: s.Invert, Width: s.Width, Height: s.Height}
+}
+
+// Columns is how many characters of normal size the span is wide.
+func (s Span) Columns() int { return Width(s.Text) * max(s.Width, 1) }
 
 // Line is one line of the paper.
 type Line []Span
 
-// String is the line without its styles.
+// String is the line without its styles. What stands beside wider characters keeps its place: blanks stand for their
+// extra width.
 func (l Line) String() string {
 	var b strings.Builder
 	for _, s := range l {
-		b.WriteString(s.Text)
+		extra := s.Columns() - Width(s.Text)
+		b.WriteString(strings.Repeat(" ", s.lead) + s.Text + strings.Repeat(" ", extra-s.lead))
 	}
 	return b.String()
 }
@@ -131,7 +147,7 @@ func ColumnLines(cells []Cell, columns int) []Line {
 	wrapped := make([][]string, len(cells))
 	rows := 0
 	for i, c := range cells {
-		wrapped[i] = Wrap(c.Text, widths[i])
+		wrapped[i] = Wrap(c.Text, widths[i]/max(c.CharWidth, 1))
 		rows = max(rows, len(wrapped[i]))
 	}
 	lines := make([]Line, rows)
@@ -141,7 +157,7 @@ func ColumnLines(cells []Cell, columns int) []Line {
 			if row < len(wrapped[i]) {
 				text = wrapped[i][row]
 			}
-			lines[row] = append(lines[row], Span{Text: pad(text, widths[i], c.Align), Bold: c.Bold})
+			lines[row] = append(lines[row], spans(c, i, text, widths[i])...)
 		}
 		trimEnd(lines[row])
 	}
@@ -176,10 +192,25 @@ func cellWidths(cells []Cell, columns int) (widths []int, bad int) {
 	return widths, -1
 }
 
-func pad(text string, columns int, align string) string {
-	space := max(columns-Width(text), 0)
-	before := indent(space, align)
-	return strings.Repeat(" ", before) + text + strings.Repeat(" ", space-before)
+// spans are one line of a cell, padded to its width. What is only bold is one span; the other styles would show on
+// the padding.
+func spans(c Cell, i int, text string, columns int) []Span {
+	s := Span{Text: text, Bold: c.Bold, Underline: c.Underline, Invert: c.Invert, Width: c.CharWidth, Height: c.CharHeight, Cell: i}
+	space := max(columns-s.Columns(), 0)
+	before := indent(space, c.Align)
+	left, right := strings.Repeat(" ", before), strings.Repeat(" ", space-before)
+	if !c.Underline && !c.Invert && c.CharWidth <= 1 && c.CharHeight <= 1 {
+		s.Text = left + text + right
+		return []Span{s}
+	}
+	s.lead = indent(s.Columns()-Width(text), c.Align)
+	var out []Span
+	for _, piece := range []Span{{Text: left, Cell: i}, s, {Text: right, Cell: i}} {
+		if piece.Text != "" {
+			out = append(out, piece)
+		}
+	}
+	return out
 }
 
 // indent is how much of the free space goes before an aligned text.
@@ -195,7 +226,7 @@ func indent(space int, align string) int {
 
 // trimEnd drops the spaces that end a line; they would only cost time on a slow line.
 func trimEnd(l Line) {
-	for i := len(l) - 1; i >= 0; i-- {
+	for i := len(l) - 1; i >= 0 && !l[i].Underline && !l[i].Invert; i-- {
 		l[i].Text = strings.TrimRight(l[i].Text, " ")
 		if l[i].Text != "" {
 			return

@@ -23,6 +23,7 @@ type Op struct {
 	Align     string `json:"align,omitempty" enum:"left,center,right"`
 	Bold      bool   `json:"bold,omitempty"`
 	Underline bool   `json:"underline,omitempty"`
+	Invert    bool   `json:"invert,omitempty" doc:"White on black (text)"`
 	Width     int    `json:"width,omitempty" doc:"1 to 8 times the normal width (text); dots (image)"`
 	Height    int    `json:"height,omitempty" doc:"1 to 8 times the normal height (text); dots (barcode)"`
 	Font      string `json:"font,omitempty" enum:"a,b"`
@@ -40,12 +41,16 @@ type Op struct {
 	Pin       int    `json:"pin,omitempty" enum:"2,5"`
 }
 
-// Cell is one column of a columns operation; Width counts characters, 0 shares what is left.
+// Cell is one column of a columns operation; Width counts characters of normal size, 0 shares what is left.
 type Cell struct {
-	Text  string `json:"text"`
-	Width int    `json:"width,omitempty"`
-	Align string `json:"align,omitempty" enum:"left,center,right"`
-	Bold  bool   `json:"bold,omitempty"`
+	Text       string `json:"text"`
+	Width      int    `json:"width,omitempty"`
+	Align      string `json:"align,omitempty" enum:"left,center,right"`
+	Bold       bool   `json:"bold,omitempty"`
+	Underline  bool   `json:"underline,omitempty"`
+	Invert     bool   `json:"invert,omitempty" doc:"White on black"`
+	CharWidth  int    `json:"charWidth,omitempty" doc:"Characters are 1 to 8 times as wide as normal"`
+	CharHeight int    `json:"charHeight,omitempty" doc:"Characters are 1 to 8 times as high as normal"`
 }
 
 // Document is what to print, in order.

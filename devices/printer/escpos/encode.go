@@ -33,6 +33,7 @@ type encoder struct {
 	font      byte
 	bold      bool
 	underline bool
+	invert    bool
 }
 
 // encoded are the bytes of a job. At its cuts no command is under way, so that a question to the printer is safe.
@@ -110,16 +111,16 @@ func (e *encoder) op(op printer.Op) *printer.DocumentError {
 	return nil
 }
 
-// columns prints cells side by side; only bold changes within a line.
+// columns prints cells side by side, each in its own style.
 func (e *encoder) columns(cells []printer.Cell) *printer.DocumentError {
 	cells = slices.Clone(cells)
 	for i := range cells {
 		cells[i].Text = clean(cells[i].Text)
 	}
 	for _, line := range printer.ColumnLines(cells, e.profile.columns) {
-		for i, span := range line {
-			e.modes(printer.Op{Bold: span.Bold}, 0)
-			if err := e.text(span.Text, fmt.Sprintf("cells[%d].text", i)); err != nil {
+		for _, span := range line {
+			e.modes(span.Style(), 0)
+			if err := e.text(span.Text, fmt.Sprintf("cells[%d].text", span.Cell)); err != nil {
 				return err
 			}
 		}
@@ -153,6 +154,10 @@ func (e *encoder) modes(op printer.Op, align byte) {
 	if e.underline != op.Underline {
 		e.put(esc, '-', flag(op.Underline))
 		e.underline = op.Underline
+	}
+	if e.invert != op.Invert {
+		e.put(gs, 'B', flag(op.Invert))
+		e.invert = op.Invert
 	}
 }
 

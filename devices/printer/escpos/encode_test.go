@@ -40,6 +40,7 @@ func TestEncodeBytes(t *testing.T) {
 		"bold":        {printer.Op{Op: "text", Text: "A", Bold: true}, "1b4501410a1b4500"},
 		"big center":  {printer.Op{Op: "text", Text: "A", Align: "center", Width: 2, Height: 3}, "1b61011d2112410a1b61001d2100"},
 		"font b":      {printer.Op{Op: "text", Text: "A", Font: "b", Underline: true}, "1b4d011b2d01410a1b4d001b2d00"},
+		"inverted":    {printer.Op{Op: "text", Text: "A", Invert: true}, "1d4201410a1d4200"},
 		"umlaut":      {printer.Op{Op: "text", Text: "ä"}, "1b7400840a"},
 		"decomposed":  {printer.Op{Op: "text", Text: "a\u0308"}, "1b7400840a"},
 		"narrow nbsp": {printer.Op{Op: "text", Text: "1\u202f000"}, "31203030300a"},

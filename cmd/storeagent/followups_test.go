@@ -8,29 +8,7 @@ import (
 	"time"
 
 	"storeagent/payments"
-	"storeagent/payments/terminalsim"
-	"storeagent/register/wire"
 )
-
-// followUp is one operation on an approved payment, and how the terminal's newest charge shows that it was done.
-type followUp struct {
-	name string
-	on   payments.Type
-	ask  func(ts *testShop, key, id string) (payments.Payment, error)
-	done func(c terminalsim.Charge) bool
-}
-
-var followUps = []followUp{
-	{"void", payments.Sale, func(ts *testShop, key, id string) (payments.Payment, error) {
-		return ts.till.VoidPayment(ts.ctx, key, id)
-	}, func(c terminalsim.Charge) bool { return c.Reversed }},
-	{"capture", payments.Preauth, func(ts *testShop, key, id string) (payments.Payment, error) {
-		return ts.till.CapturePayment(ts.ctx, key, id, "1.50")
-	}, func(c terminalsim.Charge) bool { return !c.Preauth && c.Amount == 150 }},
-	{"tip", payments.Sale, func(ts *testShop, key, id string) (payments.Payment, error) {
-		return ts.till.TipPayment(ts.ctx, key, id, "0.50")
-	}, func(c terminalsim.Charge) bool { return c.Tip == 50 }},
-}
 
 // ended waits until the payment and its operations are through.
 func (ts *testShop) ended(id string) (p payments.Payment) {
@@ -41,52 +19,6 @@ func (ts *testShop) ended(id string) (p payments.Payment) {
 		return p.Settled(), err
 	}))
 	return p
-}
-
-// TestKillDuringAFollowUp kills the agent while the terminal voids, captures or adds a tip. The same key then
-// names the same operation, and it is approved exactly where the terminal did it.
-func TestKillDuringAFollowUp(t *testing.T) {
-	for _, f := range followUps {
-		t.Run(f.name, func(t *testing.T) {
-			t.Parallel()
-			tr := &trap{sprung: make(chan struct{}, 1)}
-			ts := openTestShop(t, tr.step)
-			tr.shop.Store(ts.shop)
-			// Every step is tried in payments, where time is fake; here a killed process costs real seconds.
-			for _, step := range []string{terminalsim.StepHost, terminalsim.StepResultAck} {
-				_, err := ts.devicesReady(ts.ctx)
-				ts.must(err)
-				p, err := ts.till.StartPayment(ts.ctx, "pay-"+step, wire.PaymentRequest{Type: f.on, Amount: "2.50"})
-				ts.must(err)
-				if p = ts.ended(p.ID); p.State != payments.Approved {
-					t.Fatalf("%s ended %s: %s", f.on, p.State, p.Problem)
-				}
-				tr.armed.Store(&step)
-				first, err := f.ask(ts, f.name+"-"+step, p.ID)
-				ts.must(err)
-				select {
-				case <-tr.sprung:
-				case <-time.After(patience):
-					t.Fatalf("the terminal never came to %s", step)
-				}
-				ts.must(ts.shop.start(ts.ctx))
-				again, err := f.ask(ts, f.name+"-"+step, p.ID)
-				ts.must(err)
-				if len(again.Operations) != 1 || again.Operations[0].ID != first.Operations[0].ID {
-					t.Fatalf("killed at %s: the same key answered %+v, before %+v", step, again.Operations, first.Operations)
-				}
-				p = ts.ended(p.ID)
-				charges := ts.shop.terminal.Charges()
-				did := f.done(charges[len(charges)-1])
-				if o := p.Operations[0]; len(p.Operations) != 1 || did != (o.State == payments.Approved) || o.State.Blocks() {
-					t.Errorf("killed at %s: operation %s (%s), terminal did it: %v", step, o.State, o.Problem, did)
-				}
-				if voided := p.State == payments.Voided; voided != (did && f.name == "void") {
-					t.Errorf("killed at %s: payment %s", step, p.State)
-				}
-			}
-		})
-	}
 }
 
 // TestOrphanIsAlarmedAndVoided waits for the alarm of a payment that no sale claims, takes it back with one call, and

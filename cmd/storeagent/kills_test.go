@@ -244,9 +244,9 @@ func (ts *testShop) comparePayments(keys, approved int) {
 }
 
 // standing are the charges that were not taken back.
-func standing(z *terminalsim.ZVT) []terminalsim.Charge {
+func standing(t interface{ Charges() []terminalsim.Charge }) []terminalsim.Charge {
 	var list []terminalsim.Charge
-	for _, c := range z.Charges() {
+	for _, c := range t.Charges() {
 		if c.Standing() {
 			list = append(list, c)
 		}

@@ -31,7 +31,24 @@ func TestMain(m *testing.M) {
 	if os.Getenv("STOREAGENT_AS_PROGRAM") == "1" {
 		main()
 	}
-	testscript.Main(m, map[string]func(){"storeagent": main})
+	testscript.Main(sideBySide{m}, map[string]func(){"storeagent": main})
+}
+
+// sideBySide runs more tests at once than there are processors, unless told how many: they wait for agents, terminals
+// and clouds far more than they compute.
+type sideBySide struct{ *testing.M }
+
+// Run implements testscript.TestingM.
+func (s sideBySide) Run() int {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		if err := flag.Set("test.parallel", "8"); err != nil {
+			panic(err)
+		}
+	}
+	return s.M.Run()
 }
 
 // patience is how long a test waits for what must come; it bounds a hang and judges nothing.

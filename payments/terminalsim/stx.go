@@ -14,8 +14,9 @@ import (
 // stxLine is a line on which texts stand between 02 and 03 with a checksum behind, and single bytes answer them.
 type stxLine struct {
 	*source
-	pending []byte
-	kept    []token
+	patience time.Duration // how long it waits for one answer
+	pending  []byte
+	kept     []token
 }
 
 // token is one thing on the line: a single byte, or a frame (kind 02), or a broken frame (kind 00).
@@ -118,7 +119,7 @@ func (l *stxLine) handover(ctx context.Context, text string, h hurt, sent func()
 			}
 		}
 		for again := false; !again; {
-			t, err := l.token(ctx, 3*time.Second)
+			t, err := l.token(ctx, l.patience)
 			switch {
 			case errors.Is(err, errQuiet):
 				again = true
@@ -159,6 +160,9 @@ func newCounter(o Options) counter {
 	if o.OnStep == nil {
 		o.OnStep = func(string) {}
 	}
+	if o.Patience == 0 {
+		o.Patience = 3 * time.Second
+	}
 	return counter{o: o, script: o.Script, line: make(chan struct{}, 1)}
 }
 
@@ -198,7 +202,7 @@ func (c *counter) serve(ctx context.Context, rw io.ReadWriteCloser, command func
 		return rw.Close()
 	}
 	defer func() { <-c.line }()
-	l := &stxLine{source: newSource(rw)}
+	l := &stxLine{source: newSource(rw), patience: c.o.Patience}
 	defer l.close()
 	defer context.AfterFunc(ctx, l.cut)() // ends a write that nobody reads
 	for {

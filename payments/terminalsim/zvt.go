@@ -47,8 +47,11 @@ type Options struct {
 	// ReverseLastOnly refuses to reverse any but the newest payment, as some terminals do.
 	ReverseLastOnly bool
 	ClockOffset     time.Duration
-	TellTime        bool              // sends 04 01 after registration
-	OnStep          func(step string) // called in the terminal's goroutine, may block; nil for none
+	TellTime        bool // sends 04 01 after registration
+	// Patience is how long it waits for one answer of the register before it repeats itself or gives up; 0 for what its
+	// protocol says: five seconds with ZVT, three with the others. Nexo waits for nothing.
+	Patience time.Duration
+	OnStep   func(step string) // called in the terminal's goroutine, may block; nil for none
 }
 
 // ZVT is one simulated terminal. It outlives its connections: ledger and registration stay. It serves one connection
@@ -88,6 +91,9 @@ func NewZVT(o Options) *ZVT {
 	if o.OnStep == nil {
 		o.OnStep = func(string) {}
 	}
+	if o.Patience == 0 {
+		o.Patience = 5 * time.Second
+	}
 	return &ZVT{
 		o: o, script: o.Script, receipt: max(o.FirstReceipt, 1) - 1, trace: 100, config: 0x86, byReceipt: map[int]int{},
 	}
@@ -117,7 +123,7 @@ func (z *ZVT) Asked() int {
 // ServeSerial serves one serial line with frames until ctx ends or the line breaks; then the line is closed.
 func (z *ZVT) ServeSerial(ctx context.Context, rw io.ReadWriteCloser) error {
 	src := newSource(rw)
-	return z.serve(ctx, &cable{source: src}, src)
+	return z.serve(ctx, &cable{source: src, patience: z.o.Patience}, src)
 }
 
 // ServeTCP serves one connection until ctx ends or the connection breaks; then it is closed.
@@ -284,7 +290,7 @@ func (z *ZVT) repeat(ctx context.Context, w wire, data []byte) error {
 // errRefused means that the register answered 84.
 var errRefused = errors.New("register refused")
 
-// ask sends a message and waits five seconds for the register's 80 00 00.
+// ask sends a message and waits for the register's 80 00 00.
 func (z *ZVT) ask(ctx context.Context, w wire, msg []byte) error {
 	return z.askHurt(ctx, w, msg, hurt{})
 }
@@ -297,7 +303,7 @@ func (z *ZVT) askHurt(ctx context.Context, w wire, msg []byte, h hurt) error {
 }
 
 func (z *ZVT) answered(ctx context.Context, w wire) error {
-	until := time.Now().Add(5 * time.Second)
+	until := time.Now().Add(z.o.Patience)
 	for {
 		left := time.Until(until)
 		if left <= 0 {

@@ -159,6 +159,7 @@ func wholeMessage(b []byte) int {
 // cable is RS232: frames with ACK, NAK and CRC.
 type cable struct {
 	*source
+	patience time.Duration
 	pending  []byte
 	inbox    [][]byte
 	previous []byte // last frame taken; the same again before we went on is a repeat
@@ -173,13 +174,13 @@ const (
 	signBroken
 )
 
-// send writes a frame and waits up to five seconds for ACK, three times in all.
+// send writes a frame and waits for ACK, three times in all.
 func (c *cable) send(ctx context.Context, msg []byte, h hurt) error {
 	for try := range 3 {
 		if err := c.put(ctx, msg, h, try == 0); err != nil {
 			return err
 		}
-		until := time.Now().Add(5 * time.Second)
+		until := time.Now().Add(c.patience)
 		for {
 			sign, frame, err := c.sign(ctx, until)
 			if errors.Is(err, errQuiet) || sign == signNak {

@@ -169,7 +169,7 @@ func (d *Desk) Items(ctx context.Context, f ItemFilter) ([]Item, string, error) 
 	return items, next, nil
 }
 
-// Decide commits a person's decision about one operation. Errors: ErrState, journal.ErrNotFound, journal.ErrKeyUsed,
+// Decide commits a person's decision about one operation. Errors: ErrState, ErrCloudID, journal.ErrNotFound, journal.ErrKeyUsed,
 // journal.ErrStorageFull.
 func (d *Desk) Decide(ctx context.Context, dec Decision, e journal.Entry) (Item, error) {
 	op, err := d.cfg.Store.Operation(ctx, dec.OpID)
@@ -183,13 +183,16 @@ func (d *Desk) Decide(ctx context.Context, dec Decision, e journal.Entry) (Item,
 	case Resend:
 		op.State, op.Error = Queued, nil
 	case Settle:
+		if dec.ExpiresAt, err = d.f.seen(op, dec); err != nil {
+			return Item{}, fmt.Errorf("decide on %s: %w", dec.OpID, err)
+		}
 		op.State, op.CloudID, op.DeliveredAt = Delivered, dec.CloudID, now
 	case Discard:
 		op.State = Discarded
 	default:
 		return Item{}, fmt.Errorf("decide on %s: no action %q", dec.OpID, dec.Action)
 	}
-	events, err := saleEvents(ctx, d.cfg.Store, now, op)
+	events, err := opEvents(ctx, d.cfg.Store, now, op, Result{ExpiresAt: dec.ExpiresAt})
 	if err != nil {
 		return Item{}, err
 	}

@@ -293,6 +293,8 @@ var (
 	ErrCloudAway = errors.New("the cloud does not answer")
 	// ErrCardInDoubt means that an earlier transaction of the card waits for evidence or a person.
 	ErrCardInDoubt = errors.New("an earlier transaction of this card is in doubt")
+	// ErrCloudID means that an authorization was settled without the cloud's id of it, by which it is captured.
+	ErrCloudID = errors.New("the cloud's id of the authorization is missing")
 	// ErrCardExists means that a card with the code to be issued is there already.
 	ErrCardExists = errors.New("a gift card with this code exists")
 )

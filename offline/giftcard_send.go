@@ -189,6 +189,23 @@ func (f *Forwarder) cardResult(ctx context.Context, before *Giftcard, op Operati
 	return r
 }
 
+// seen is about a person who saw an operation in the cloud: of an authorization it says when its hold lapses, counted
+// from the last attempt, since nobody knows which one made it. ErrCloudID without the id that a capture has to name.
+func (f *Forwarder) seen(op Operation, d Decision) (lapses time.Time, err error) {
+	p, ok := cardPayload(op)
+	if op.Type != GiftcardTrans || !ok || !p.Authorize || f.cards == nil {
+		return time.Time{}, nil
+	}
+	if d.CloudID == "" {
+		return time.Time{}, ErrCloudID
+	}
+	from := op.LastAttemptAt
+	if from.IsZero() {
+		from = op.CreatedAt
+	}
+	return from.Add(f.cards.hold), nil
+}
+
 // settleCard ends the doubt about a gift card operation by evidence, or leaves it for another look.
 func (f *Forwarder) settleCard(ctx context.Context, op Operation, atOnce bool) (settled bool, err error) {
 	c, now := f.cards, time.Now()
@@ -301,13 +318,10 @@ func judgeCapture(g Giftcard, op Operation, d doubt, r Result) (Result, bool) {
 		return r, true
 	}
 	standing := sameMoney(g.Balance, r.Balance, "0", g.Currency)
-	captured := sameMoney(g.Balance, r.Balance, g.CapturedAmount, g.Currency)
-	restored := captured
-	if g.TransType == CardUse {
-		captured = standing && g.CapturedAmount == g.Amount
-	} else {
-		restored = false
-	}
+	// An add moves the balance only when it is captured. A use took it with the authorization already, so that the
+	// balance looks alike whether it was captured or is still held: it can only show that the hold is gone.
+	captured := g.TransType == CardAdd && sameMoney(g.Balance, r.Balance, g.CapturedAmount, g.Currency)
+	restored := g.TransType == CardUse && sameMoney(g.Balance, r.Balance, g.Amount, g.Currency)
 	switch {
 	case captured && d.prior == CodeUnconfirmed:
 		r.State, r.Reason, r.Error, r.Class = Delivered, "", nil, "balance_agrees"
@@ -320,6 +334,9 @@ func judgeCapture(g Giftcard, op Operation, d doubt, r Result) (Result, bool) {
 		if d.prior == CodeUnconfirmed {
 			r.Error = &Fault{Code: CodeUnconfirmed, Message: "A capture whose answer was lost is sent again, which cannot spend twice."}
 		}
+	case d.prior == CodeUnconfirmed:
+		r.Error = &Fault{Code: CodeUnconfirmed, Message: "One answer to the capture was lost, and now the cloud refuses it: " +
+			"it may be captured already. Completed in the cloud: settle. Still authorized there: resend. The last refusal: " + faultText(op.Error)}
 	}
 	if r.State == Parked && !standing && d.prior != CodeUnconfirmed && !g.ExpiresAt.IsZero() && r.FinishedAt.After(g.ExpiresAt) {
 		r.Reason = Expired

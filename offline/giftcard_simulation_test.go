@@ -6,22 +6,26 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"storeagent/internal/journal"
 	"storeagent/offline"
 )
 
-var cardSeed = flag.Int64("cardseed", -1, "run the gift card simulation with this seed only")
+var (
+	cardSeed  = flag.Int64("cardseed", -1, "run the gift card simulation with this seed only")
+	cardSeeds = flag.Uint64("cardseeds", 11, "how many gift card simulations run; make test runs many without the race detector")
+)
 
 // TestCardSimulation lets seeded chance use, fill, hold, capture and cancel gift cards, break the cloud, and stop and
 // start the agent, and then checks the promises: no transaction moves money twice, none that is called final is of
 // another mind than the cloud, and every one ends or waits visibly for a person.
-//
-// Seed 1 is an open question and runs only by itself (-cardseed 1): about one time in ten, depending on how goroutines
-// are scheduled, an authorization that was accepted offline ends in another state than the cloud's book has.
 func TestCardSimulation(t *testing.T) {
-	seeds := []uint64{0, 2, 3, 4, 5, 6, 7, 8, 9, 10}
+	var seeds []uint64
+	for seed := range *cardSeeds {
+		seeds = append(seeds, seed)
+	}
 	if *cardSeed >= 0 {
 		seeds = []uint64{uint64(*cardSeed)}
 	}
@@ -191,9 +195,10 @@ func (w *cardWorld) decide() {
 	}
 }
 
-// check holds what the agent says against the cloud's book.
+// check holds what the agent says against the cloud's book, at a moment at which nothing is under way.
 func (w *cardWorld) check() {
 	w.Helper()
+	synctest.Wait()
 	for _, id := range w.ids {
 		v, n := w.tx(id), w.cards.spent(id)
 		if n > 1 {

@@ -362,12 +362,15 @@ func TestCardCaptures(t *testing.T) {
 	}{
 		"at once":                      {now: "completed", later: "completed", spent: 1},
 		"add":                          {kind: offline.CardAdd, now: "completed", later: "completed", spent: 1},
-		"lost and repeated":            {replies: []cardReply{{lose: true}}, later: "completed", spent: 1},
+		"lost and refused since":       {replies: []cardReply{{lose: true}}, later: "parked", reason: offline.Unknown, spent: 1},
 		"lost before it ran":           {replies: []cardReply{{skip: true}}, later: "completed", spent: 1},
 		"add lost and repeated":        {kind: offline.CardAdd, replies: []cardReply{{lose: true}}, later: "completed", spent: 1},
 		"lost for ever":                {replies: []cardReply{{skip: true}, {skip: true}, {skip: true}, {skip: true}, {skip: true}, {skip: true}, {skip: true}, {skip: true}}, later: "parked", reason: offline.Unknown},
 		"strange once":                 {replies: []cardReply{{verdict: &strange}}, later: "completed", spent: 1},
 		"strange for ever":             {replies: []cardReply{{verdict: &strange}, {verdict: &strange}, {verdict: &strange}}, later: "parked", reason: offline.Unknown},
+		"lost before it ran, strange":  {replies: []cardReply{{skip: true}, {verdict: &strange}, {verdict: &strange}}, later: "parked", reason: offline.Unknown},
+		"lost, then strange":           {replies: []cardReply{{lose: true}, {verdict: &strange}, {verdict: &strange}}, later: "parked", reason: offline.Unknown, spent: 1},
+		"add lost, then strange":       {kind: offline.CardAdd, replies: []cardReply{{lose: true}, {verdict: &strange}}, later: "completed", spent: 1},
 		"hold gone":                    {lapse: true, now: "parked", later: "parked", reason: offline.Expired},
 		"lost, and the hold then gone": {replies: []cardReply{{skip: true}}, lapse: true, later: "parked", reason: offline.Expired},
 	} {
@@ -407,6 +410,38 @@ func TestCardCaptures(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCardHoldSettledByAPerson has an authorization end in the word of a person, who has to know its id; it lapses like
+// any other.
+func TestCardHoldSettledByAPerson(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := newCardShop(t)
+		s.start()
+		defer func() { s.stop() }()
+		s.use(offline.CardImmediate, "0.01") // so that a balance is known
+		s.away()
+		v := s.use(offline.CardAuthorize, "6.49")
+		strange := unknown("STRANGE")
+		s.cards.replies(func(offline.Operation, offline.CardPayload) cardReply { return cardReply{verdict: &strange} })
+		s.cards.finds(nil)
+		s.cloud.probing(offline.ClassDelivered)
+		pass(2 * time.Minute)
+		s.wantCard(v.ID, offline.CardParked, offline.Rejected)
+		d := offline.Decision{OpID: v.ID, Action: offline.Settle, Note: "seen"}
+		if _, err := s.desk.Decide(t.Context(), d, journal.Entry{Actor: tech}); !errors.Is(err, offline.ErrCloudID) {
+			t.Errorf("settled without an id: %v", err)
+		}
+		d.CloudID = "H7"
+		if _, err := s.desk.Decide(t.Context(), d, journal.Entry{Actor: tech}); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.wantCard(v.ID, offline.CardAuthorized, ""); got.ExpiresAt == nil {
+			t.Error("the hold has no end")
+		}
+		pass(2 * time.Hour)
+		s.wantCard(v.ID, offline.CardExpired, "")
+	})
 }
 
 func TestCardPartialCaptureAmounts(t *testing.T) {

@@ -188,8 +188,10 @@ type QueueStatus struct {
 type Decision struct {
 	OpID    string
 	Action  Action
-	CloudID string // with Settle, where the person saw one
+	CloudID string // with Settle, where the person saw one; an authorization of a gift card needs it
 	Note    string
+
+	ExpiresAt time.Time // set by Desk: with Settle of an authorization of a gift card, when its hold lapses
 }
 
 // Action is the kind of a Decision.

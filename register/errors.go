@@ -86,6 +86,8 @@ var known = []struct {
 		hint: "Read the payment again and decide by its state."}},
 	{offline.ErrState, refusal{status: 409, code: "wrong_state", detail: "The operation is not in a state for that; a person decides about parked ones.",
 		hint: "Read GET /v1/queue/items again and decide by its state."}},
+	{offline.ErrCloudID, refusal{status: 422, code: "cloud_id_required", detail: "This is an authorization of a gift card: without the cloud's id of it nothing can capture it.",
+		hint: "Send cloudId as the transaction's page in the cloud shows it; if it is not there, discard or resend."}},
 	{offline.ErrStale, refusal{status: 409, code: "changed_meanwhile", detail: "The operation changed while you decided.",
 		hint: "Read it again and decide once more."}},
 	{offline.ErrNothing, refusal{status: 409, code: "nothing_to_move", detail: "Everything is delivered; there is nothing to move.",

@@ -166,7 +166,7 @@ func (m *Memory) Decide(_ context.Context, d offline.Decision, e journal.Entry) 
 	case offline.Resend:
 		r.State = offline.Queued
 	case offline.Settle:
-		r = offline.Result{State: offline.Delivered, CloudID: d.CloudID, FinishedAt: time.Now()}
+		r = offline.Result{State: offline.Delivered, CloudID: d.CloudID, ExpiresAt: d.ExpiresAt, FinishedAt: time.Now()}
 	case offline.Discard:
 		r.State = offline.Discarded
 	default:

@@ -341,7 +341,7 @@ func decided(op offline.Operation, d offline.Decision) (offline.Result, error) {
 		}
 		return offline.Result{State: offline.Queued, Error: op.Error}, nil
 	case offline.Settle:
-		return offline.Result{State: offline.Delivered, CloudID: d.CloudID, FinishedAt: time.Now()}, nil
+		return offline.Result{State: offline.Delivered, CloudID: d.CloudID, ExpiresAt: d.ExpiresAt, FinishedAt: time.Now()}, nil
 	case offline.Discard:
 		return offline.Result{State: offline.Discarded, Error: op.Error}, nil
 	}

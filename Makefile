@@ -21,7 +21,7 @@ test: ## all tests, with the race detector (installs a C compiler where one is m
 	scripts/need gcc
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
 	CGO_ENABLED=0 $(GO) test -run ThreeHundredKills ./offline/sqlite
-	CGO_ENABLED=0 $(GO) test -run ManyShortSimulations ./offline -seeds 3000
+	CGO_ENABLED=0 $(GO) test -run 'ManyShortSimulations|TestCardSimulation' ./offline -seeds 3000 -cardseeds 500
 
 usb: ## test USB on the real USB stack of a Linux kernel in a virtual machine (installs QEMU where it is missing)
 	scripts/usb-tests

@@ -164,6 +164,12 @@ func ColumnLines(cells []Cell, columns int) []Line {
 	return lines
 }
 
+// CellWidths gives each cell of a columns operation its width in characters of normal size; nil where they do not fit.
+func CellWidths(cells []Cell, columns int) []int {
+	widths, _ := cellWidths(cells, columns)
+	return widths
+}
+
 // cellWidths gives each cell its width: its own, or an equal share of what the others leave. bad is the first cell
 // that does not fit, or -1.
 func cellWidths(cells []Cell, columns int) (widths []int, bad int) {

@@ -5,9 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 )
@@ -24,10 +21,10 @@ type Left struct {
 func Undelivered(ctx context.Context, dir string) (Left, error) {
 	left := Left{Amounts: map[string]string{}, Exported: true}
 	path := filepath.Join(dir, databaseFile)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	if missing(path) {
 		return left, nil
 	}
-	db, err := sql.Open(driverName, dsn(path, url.Values{"mode": {"ro"}}, "query_only(1)", "busy_timeout(5000)", "trusted_schema(0)"))
+	db, err := openLook(path)
 	if err != nil {
 		return Left{}, fmt.Errorf("look into %s: %w", dir, err)
 	}

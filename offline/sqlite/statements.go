@@ -7,6 +7,7 @@ const openStates = `state IN ('queued', 'sending', 'in_doubt', 'parked')`
 
 const (
 	qMeta        = `SELECT epoch, commits FROM meta`
+	qVersion     = `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied = 1`
 	qMetaInsert  = `INSERT INTO meta (id, epoch, commits) VALUES (1, ?, 0)`
 	qMetaRenew   = `UPDATE meta SET epoch = ?, commits = ?`
 	qMetaCommits = `UPDATE meta SET commits = ?`

@@ -17,8 +17,8 @@ demo: ## run a whole simulated store, outage and all; needs only Go
 build: ## one static binary in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/storeagent
 
-test: ## all tests, with the race detector (installs a C compiler where one is missing)
-	scripts/need gcc
+test: ## all tests, with the race detector (installs a C compiler and libusb where they are missing)
+	scripts/need gcc libusb
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
 	CGO_ENABLED=0 $(GO) test -run ThreeHundredKills ./offline/sqlite
 	CGO_ENABLED=0 $(GO) test -run 'ManyShortSimulations|TestCardSimulation' ./offline -seeds 3000 -cardseeds 500
@@ -31,10 +31,17 @@ oracle: ## hold the nexo driver and simulator against an independent npm package
 
 lint: ## gofmt, go vet, staticcheck, golangci-lint
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
-	$(GO) vet ./...
+	scripts/need gcc libusb
+	CGO_ENABLED=1 $(GO) vet ./...
 	CGO_ENABLED=0 $(GO) vet ./...
-	$(GO) run $(STATICCHECK) ./...
-	$(GO) run $(GOLANGCI_LINT) run ./...
+	CGO_ENABLED=1 $(GO) vet -tags nolibusb ./cmd/storeagent ./devices/port/usbport
+	CGO_ENABLED=1 $(GO) vet -tags usbguest ./devices/port/usbport ./devices/usbtest
+	CGO_ENABLED=1 $(GO) run $(STATICCHECK) ./...
+	CGO_ENABLED=1 $(GO) run $(STATICCHECK) -tags usbguest ./devices/port/usbport ./devices/usbtest
+	CGO_ENABLED=0 $(GO) run $(STATICCHECK) ./devices/port/usbport
+	CGO_ENABLED=1 $(GO) run $(GOLANGCI_LINT) run ./...
+	CGO_ENABLED=1 $(GO) run $(GOLANGCI_LINT) run --build-tags usbguest ./devices/port/usbport ./devices/usbtest
+	CGO_ENABLED=0 $(GO) run $(GOLANGCI_LINT) run ./devices/port/usbport
 
 cross: ## build without cgo for Linux, Linux arm64 and Windows
 	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(GO) build -o /dev/null ./...
@@ -42,10 +49,10 @@ cross: ## build without cgo for Linux, Linux arm64 and Windows
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./...
 
 fuzz: ## every fuzz target for FUZZTIME each
-	scripts/fuzz $(FUZZTIME)
+	CGO_ENABLED=0 scripts/fuzz $(FUZZTIME)
 
 bench: ## ratios against baselines measured in the same run
-	{ $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./cmd/storeagent && \
+	export CGO_ENABLED=0; { $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./cmd/storeagent && \
 	  $(GO) test -run '^$$' -bench 'AcceptWithRows' -benchtime 2000x ./offline/sqlite && \
 	  $(GO) test -run '^$$' -bench 'Drain' -benchtime 1x ./offline/sqlite && \
 	  $(GO) test -run '^$$' -bench 'Catalogue' -benchtime $(BENCHTIME) ./offline/sqlite; } | scripts/ratios

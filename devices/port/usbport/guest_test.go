@@ -1,4 +1,4 @@
-//go:build linux && cgo && libusb
+//go:build linux && cgo && !nolibusb && usbguest
 
 package usbport
 
@@ -22,6 +22,7 @@ import (
 	"storeagent/devices/devicesim"
 	"storeagent/devices/port"
 	"storeagent/devices/port/serialport"
+	"storeagent/devices/usbtest"
 )
 
 // asNobody makes this program the other user of TestGuestPermissions: its value are addresses to open.
@@ -48,65 +49,6 @@ func openKind(text string) port.Kind {
 	}
 	_ = p.Close()
 	return "opened"
-}
-
-// guest is for tests that need a kernel with USB: "make usb" runs them in a virtual machine.
-func guest(t *testing.T) {
-	t.Helper()
-	_, err := os.Stat("/sys/devices/platform/vhci_hcd.0")
-	switch {
-	case os.Getenv("USB_GUEST") == "" && (err != nil || os.Getuid() != 0):
-		t.Skip("needs root and a kernel with vhci-hcd: run make usb")
-	case err != nil:
-		t.Fatal(err)
-	}
-}
-
-// await waits until the kernel has done something.
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	limit := time.NewTimer(20 * time.Second)
-	defer limit.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-limit.C:
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
-func exists(pattern string) func() bool {
-	return func() bool { paths, err := filepath.Glob(pattern); return err == nil && len(paths) > 0 }
-}
-
-func gone(pattern string) func() bool { return func() bool { return !exists(pattern)() } }
-
-// replugger is every simulated device.
-type replugger interface {
-	Replug() error
-	Unplug() error
-	Close() error
-}
-
-// plug plugs the device in and waits for its node; at the end of the test it waits until the node is gone.
-func plug(t *testing.T, d replugger, node string) {
-	t.Helper()
-	replug(t, d, node)
-	t.Cleanup(func() {
-		_ = d.Close()
-		await(t, node+" goes", gone(node))
-	})
-}
-
-func replug(t *testing.T, d replugger, node string) {
-	t.Helper()
-	if err := d.Replug(); err != nil {
-		t.Fatal(err)
-	}
-	await(t, node+" comes", exists(node))
 }
 
 // servePrinter lets the printer serve its cable until that is pulled, at the latest at the end of the test.
@@ -161,12 +103,11 @@ func printer(t *testing.T, serial string) (*devicesim.Printer, *devicesim.USBDev
 const lp = "/dev/usb/lp0"
 
 func TestGuestPrinter(t *testing.T) {
-	guest(t)
 	sim, d := printer(t, "A1")
-	plug(t, d, lp)
+	usbtest.Plug(t, d, lp)
 	servePrinter(t, sim, d)
 	p := open(t, "usb:04B8:0202:A1")
-	await(t, "the kernel's driver lets go", gone(lp))
+	usbtest.Await(t, "the kernel's driver lets go", usbtest.Gone(lp))
 	if got := ask(t, p, "\x1b@Hello\n\x10\x04\x04", 1); got[0] != 0x12 {
 		t.Errorf("paper status %x", got)
 	}
@@ -174,7 +115,7 @@ func TestGuestPrinter(t *testing.T) {
 	if got := ask(t, p, long+"\x10\x04\x01", 1); got[0] != 0x12 {
 		t.Errorf("status %x", got)
 	}
-	await(t, "everything is printed", func() bool { return strings.Count(sim.Paper(), "0123456789abcdef") == 3600 })
+	usbtest.Await(t, "everything is printed", func() bool { return strings.Count(sim.Paper(), "0123456789abcdef") == 3600 })
 	if !strings.HasPrefix(sim.Paper(), "Hello\n") {
 		t.Errorf("paper begins with %.20q", sim.Paper())
 	}
@@ -200,14 +141,13 @@ func TestGuestPrinter(t *testing.T) {
 	if _, err := p.Write([]byte("x")); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("write after Close: %v", err)
 	}
-	await(t, "the kernel's driver has it again", exists(lp))
+	usbtest.Await(t, "the kernel's driver has it again", usbtest.Exists(lp))
 }
 
 // A printer that takes nothing more is silent, not gone, and goes on once it has paper.
 func TestGuestPrinterTakesNothing(t *testing.T) {
-	guest(t)
 	sim, d := printer(t, "A2")
-	plug(t, d, lp)
+	usbtest.Plug(t, d, lp)
 	servePrinter(t, sim, d)
 	p := open(t, "usb:04B8:0202")
 	sim.SetPaper(devicesim.PaperOut)
@@ -229,13 +169,12 @@ func TestGuestPrinterTakesNothing(t *testing.T) {
 	if _, err := p.Write(lines[first+second:]); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "nothing is lost or doubled", func() bool { return strings.Count(sim.Paper(), "0123456789abcdef\n") == 6000 })
+	usbtest.Await(t, "nothing is lost or doubled", func() bool { return strings.Count(sim.Paper(), "0123456789abcdef\n") == 6000 })
 }
 
 func TestGuestUnplug(t *testing.T) {
-	guest(t)
 	_, d := printer(t, "A3")
-	plug(t, d, lp)
+	usbtest.Plug(t, d, lp)
 	for range 3 {
 		p := open(t, "usb:04B8:0202:A3")
 		done := make(chan error, 1)
@@ -255,8 +194,8 @@ func TestGuestUnplug(t *testing.T) {
 		if kind := openKind("usb:04B8:0202:A3"); kind != port.Missing {
 			t.Errorf("open: %v", kind)
 		}
-		await(t, "the node goes", gone(lp))
-		replug(t, d, lp)
+		usbtest.Await(t, "the node goes", usbtest.Gone(lp))
+		usbtest.Replug(t, d, lp)
 	}
 	p := open(t, "usb:04B8:0202:A3")
 	done := make(chan error, 1)
@@ -265,16 +204,15 @@ func TestGuestUnplug(t *testing.T) {
 	if err := <-done; !errors.Is(err, os.ErrClosed) {
 		t.Errorf("a read ended by Close: %v", err)
 	}
-	await(t, "the kernel's driver has it again", exists(lp))
+	usbtest.Await(t, "the kernel's driver has it again", usbtest.Exists(lp))
 }
 
 func TestGuestTwoAlike(t *testing.T) {
-	guest(t)
 	one, d1 := printer(t, "B1")
-	plug(t, d1, lp)
+	usbtest.Plug(t, d1, lp)
 	servePrinter(t, one, d1)
 	two, d2 := printer(t, "B2")
-	plug(t, d2, "/dev/usb/lp1")
+	usbtest.Plug(t, d2, "/dev/usb/lp1")
 	servePrinter(t, two, d2)
 	_, err := Open(t.Context(), address(t, "usb:04B8:0202"))
 	var pe *port.Error
@@ -287,24 +225,23 @@ func TestGuestTwoAlike(t *testing.T) {
 	}
 	p := open(t, "usb:04B8:0202:B2")
 	ask(t, p, "\x1b@two\n\x10\x04\x01", 1)
-	await(t, "the second prints", func() bool { return two.Paper() == "two\n" })
+	usbtest.Await(t, "the second prints", func() bool { return two.Paper() == "two\n" })
 	if one.Paper() != "" {
 		t.Errorf("the first printed %q", one.Paper())
 	}
 	_ = p.Close()
-	await(t, "the kernel's driver has it again", exists("/dev/usb/lp1"))
+	usbtest.Await(t, "the kernel's driver has it again", usbtest.Exists("/dev/usb/lp1"))
 }
 
 func TestGuestPrinterNode(t *testing.T) {
-	guest(t)
 	sim, d := printer(t, "C1")
-	plug(t, d, lp)
+	usbtest.Plug(t, d, lp)
 	servePrinter(t, sim, d)
 	p := open(t, "file:"+lp)
 	if got := ask(t, p, "\x1b@Hello\n\x10\x04\x01", 1); got[0] != 0x12 {
 		t.Errorf("status %x", got)
 	}
-	await(t, "it is printed", func() bool { return sim.Paper() == "Hello\n" })
+	usbtest.Await(t, "it is printed", func() bool { return sim.Paper() == "Hello\n" })
 	if err := d.Unplug(); err != nil {
 		t.Fatal(err)
 	}
@@ -312,16 +249,15 @@ func TestGuestPrinterNode(t *testing.T) {
 	if _, err := p.Read(make([]byte, 1)); port.KindOf(err) != port.Unplugged {
 		t.Errorf("read: %v", err)
 	}
-	await(t, lp+" goes", gone(lp))
+	usbtest.Await(t, lp+" goes", usbtest.Gone(lp))
 	if kind := openKind("file:" + lp); kind != port.Missing {
 		t.Errorf("open: %v", kind)
 	}
 }
 
 func TestGuestHIDScanner(t *testing.T) {
-	guest(t)
 	s := devicesim.NewUSBScanner(devicesim.USBIdentity{})
-	plug(t, s, "/dev/hidraw0")
+	usbtest.Plug(t, s, "/dev/hidraw0")
 	p := open(t, "hidraw:0C2E:0B07")
 	if err := s.Scan("]E0", "4006381333931"); err != nil {
 		t.Fatal(err)
@@ -341,24 +277,23 @@ func TestGuestHIDScanner(t *testing.T) {
 }
 
 func TestGuestKeyboard(t *testing.T) {
-	guest(t)
 	k := devicesim.NewUSBKeyboard(devicesim.USBIdentity{})
 	if err := k.Replug(); err != nil {
 		t.Fatal(err)
 	}
 	node := ""
-	await(t, "the keyboard's node comes", func() bool {
+	usbtest.Await(t, "the keyboard's node comes", func() bool {
 		names, _ := filepath.Glob("/sys/class/input/event*/device/name") // the pattern is well-formed
 		for _, path := range names {
 			if text, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(text)) == "SIM Keyboard scanner" {
 				node = filepath.Join("/dev/input", filepath.Base(filepath.Dir(filepath.Dir(path))))
 			}
 		}
-		return node != "" && exists(node)()
+		return node != "" && usbtest.Exists(node)()
 	})
 	t.Cleanup(func() {
 		_ = k.Close()
-		await(t, node+" goes", gone(node))
+		usbtest.Await(t, node+" goes", usbtest.Gone(node))
 	})
 	f, err := os.OpenFile(node, os.O_RDWR|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -395,10 +330,9 @@ func TestGuestKeyboard(t *testing.T) {
 }
 
 func TestGuestSerial(t *testing.T) {
-	guest(t)
 	const tty = "/dev/ttyACM0"
 	d := devicesim.NewUSBSerial(devicesim.USBIdentity{VID: 0x11CA, PID: 0x0222, Manufacturer: "SIM", Product: "Card terminal", Serial: "T1"})
-	plug(t, d, tty)
+	usbtest.Plug(t, d, tty)
 	for range 2 {
 		p := open(t, "serial:11CA:0222:T1?baud=19200&data=7&parity=e")
 		if got, want := d.Line(), (devicesim.LineCoding{Baud: 19200, Parity: 2, Data: 7}); got != want {
@@ -435,20 +369,19 @@ func TestGuestSerial(t *testing.T) {
 			t.Errorf("read: %v", err)
 		}
 		_ = p.Close()
-		await(t, tty+" goes", gone(tty))
+		usbtest.Await(t, tty+" goes", usbtest.Gone(tty))
 		if kind := openKind("serial:11CA:0222:T1"); kind != port.Missing {
 			t.Errorf("open: %v", kind)
 		}
-		replug(t, d, tty)
+		usbtest.Replug(t, d, tty)
 	}
 }
 
 // Without rights each kind of port says so. No udev runs in the guest: all nodes are root's.
 func TestGuestPermissions(t *testing.T) {
-	guest(t)
 	_, d := printer(t, "D1")
-	plug(t, d, lp)
-	plug(t, devicesim.NewUSBSerial(devicesim.USBIdentity{}), "/dev/ttyACM0")
+	usbtest.Plug(t, d, lp)
+	usbtest.Plug(t, devicesim.NewUSBSerial(devicesim.USBIdentity{}), "/dev/ttyACM0")
 	program, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)

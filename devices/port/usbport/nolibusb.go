@@ -1,4 +1,4 @@
-//go:build !cgo || !libusb
+//go:build !cgo || nolibusb
 
 package usbport
 
@@ -14,5 +14,6 @@ func Open(_ context.Context, a port.Address) (port.Port, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, t.fail(port.BadAddress, "use the kernel's node, file:/dev/usb/lp0 (sudo modprobe usblp makes it), or an agent built with: go build -tags libusb ./cmd/storeagent", ErrNoLibusb)
+	return nil, t.fail(port.BadAddress, "use the kernel's own node, like file:/dev/usb/lp0 for a printer (sudo modprobe usblp makes it) or hidraw:"+
+		a.Target+" for a scanner or scale, or an agent built with libusb: CGO_ENABLED=1 go build ./cmd/storeagent", ErrNoLibusb)
 }

@@ -1,4 +1,4 @@
-//go:build cgo && libusb
+//go:build cgo && !nolibusb
 
 package usbport
 

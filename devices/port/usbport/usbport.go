@@ -1,7 +1,7 @@
 // Package usbport opens the bulk pipes of a USB device by its id, for printers that have no node of the kernel.
 //
 // It is called by cmd (as a row of the port table). It is the only importer of gousb and imports nothing of this module
-// but devices/port. gousb needs cgo and libusb's headers, so it is built with the tag libusb only; without the tag, Open
+// but devices/port. gousb needs cgo and libusb's headers: a build without cgo, or with the tag nolibusb, has an Open that
 // says what to use instead.
 // Pipes follow the printer class (USB-IF, Printing Devices 1.1): one bulk OUT, and a bulk IN where the device answers.
 package usbport

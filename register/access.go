@@ -125,7 +125,7 @@ func (s *Server) checkOrigin(w http.ResponseWriter, r *http.Request) *refusal {
 			"Add the page's origin to server.allowed_origins in storeagent.toml and start the agent again.")
 	}
 	h.Set("Access-Control-Allow-Origin", origins[0])
-	h.Set("Access-Control-Expose-Headers", "X-Request-Id, Location, Idempotent-Replayed, Retry-After")
+	h.Set("Access-Control-Expose-Headers", "X-Request-Id, Location, Idempotent-Replayed, Retry-After, X-Preview-Missing")
 	return nil
 }
 

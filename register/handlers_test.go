@@ -218,30 +218,6 @@ func TestPrinting(t *testing.T) {
 	}
 }
 
-func TestPreview(t *testing.T) {
-	s := newServer(t, newMemory())
-	const body = `{"document":[{"op":"text","text":"Hello","align":"right"},{"op":"rule"}],"columns":20}`
-	for accept, want := range map[string]int{"": 200, "text/plain": 200, "*/*": 200, "text/*;q=0.5": 200, "image/png": 406, "image/svg+xml, image/png": 406, "text/plain;q=0": 406, "image/png, text/plain": 200} {
-		a := ask{method: "POST", path: "/v1/receipts/preview", token: registerToken, body: body, header: map[string]string{}}
-		if accept != "" {
-			a.header["Accept"] = accept
-		}
-		w := a.do(t, s)
-		if w.Code != want {
-			t.Errorf("Accept %q: %d %s", accept, w.Code, w.Body)
-		}
-		if want == 200 && (w.Body.String() != "               Hello\n--------------------\n" || w.Header().Get("Content-Type") != "text/plain; charset=utf-8") {
-			t.Errorf("%s %q", w.Header().Get("Content-Type"), w.Body)
-		}
-		code(t, w)
-	}
-	for body, want := range map[string]int{`{"raw":"G0A="}`: 422, `{"document":[{"op":"cut"}],"printer":"none"}`: 422, `{"document":[{"op":"cut"}],"printer":"front"}`: 200} {
-		if w := (ask{method: "POST", path: "/v1/receipts/preview", token: registerToken, body: body}).do(t, s); w.Code != want {
-			t.Errorf("%s: %d %s", body, w.Code, w.Body)
-		}
-	}
-}
-
 func TestSignIn(t *testing.T) {
 	s := newServer(t, newMemory())
 	for _, tt := range []struct {

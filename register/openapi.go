@@ -187,7 +187,7 @@ func (s *Server) complete(r *route, op *huma.Operation) {
 	}
 	r.names = knownNames(r.schema, s.api.OpenAPI().Components.Schemas)
 	media := map[string]string{
-		"streamEvents": "text/event-stream", "getMetrics": "text/plain", "previewReceipt": "text/plain", "getConsole": "text/html",
+		"streamEvents": "text/event-stream", "getMetrics": "text/plain", "getConsole": "text/html",
 		"exportQueue": "application/x-ndjson", "getMove": "application/octet-stream",
 	}[r.id]
 	if media != "" {
@@ -195,6 +195,9 @@ func (s *Server) complete(r *route, op *huma.Operation) {
 	}
 	if r.status != http.StatusCreated && r.status != http.StatusAccepted {
 		delete(op.Responses[strconv.Itoa(r.status)].Headers, "Location")
+	}
+	if r.id == "previewReceipt" {
+		op.Responses["200"].Content = previewContent()
 	}
 	if r.id == "getOpenAPI" {
 		op.Responses["200"].Content = map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Type: "object"}}}

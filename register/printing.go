@@ -3,19 +3,13 @@ package register
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"mime"
 	"net/http"
-	"strings"
 
 	"storeagent/devices/printer"
 	"storeagent/internal/carddata"
 	"storeagent/internal/journal"
 	"storeagent/register/wire"
 )
-
-// defaultColumns is the line width of a preview that names no printer: font A on 80 mm paper.
-const defaultColumns = 42
 
 // content turns the body of a print job or preview into what the printer floor takes.
 func (s *Server) content(ctx context.Context, in wire.PrintRequest, columns int) (printer.Request, error) {
@@ -122,60 +116,4 @@ func (s *Server) reprint(ctx context.Context, in *byID) (*answer[wire.JobAccepte
 		return nil, err
 	}
 	return out, nil
-}
-
-// text is an answer that is no JSON.
-type text struct {
-	ContentType string `header:"Content-Type"`
-	Body        []byte
-}
-
-func (s *Server) preview(ctx context.Context, in *struct {
-	Accept string `header:"Accept"`
-	Body   wire.PreviewRequest
-}) (*text, error) {
-	if !acceptsText(in.Accept) {
-		return nil, refuse(http.StatusNotAcceptable, "not_acceptable", "This release previews as text only.", "Send Accept: text/plain.")
-	}
-	columns := in.Body.Columns
-	if in.Body.Printer != "" && columns == 0 {
-		var err error
-		if columns, err = s.cfg.Printing.Columns(in.Body.Printer); errors.Is(err, printer.ErrNoPrinter) {
-			return nil, invalid(field("printer", "names no configured printer"))
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	if columns == 0 {
-		columns = defaultColumns
-	}
-	r, err := s.content(ctx, in.Body.PrintRequest, columns)
-	if err != nil {
-		return nil, err
-	}
-	if r.Raw != nil {
-		return nil, invalid(field("raw", "cannot be previewed; only the printer knows what its bytes show"))
-	}
-	if err := printer.Check(r.Document, columns); err != nil {
-		return nil, err
-	}
-	return &text{ContentType: "text/plain; charset=utf-8", Body: []byte(printer.PreviewText(r.Document, columns))}, nil
-}
-
-// acceptsText reads an Accept header for text/plain (RFC 9110, section 12.5.1).
-func acceptsText(accept string) bool {
-	if strings.TrimSpace(accept) == "" {
-		return true
-	}
-	for part := range strings.SplitSeq(accept, ",") {
-		media, params, err := mime.ParseMediaType(part)
-		if err != nil || strings.Trim(params["q"], "0.") == "" && params["q"] != "" {
-			continue
-		}
-		switch media {
-		case "text/plain", "text/*", "*/*":
-			return true
-		}
-	}
-	return false
 }

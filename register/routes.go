@@ -158,7 +158,7 @@ func deviceRoutes() []*route {
 			roles: selling, status: 200, problems: []int{404}, add: handle((*Server).getPrintJob)},
 		{method: "POST", path: "/v1/print-jobs/{id}/reprint", id: "reprint", section: "printing", summary: "Print a job again, marked as a copy",
 			roles: selling, key: true, status: 202, problems: []int{404, 503}, add: handle((*Server).reprint)},
-		{method: "POST", path: "/v1/receipts/preview", id: "previewReceipt", section: "printing", summary: "Show what the paper will show, as text",
+		{method: "POST", path: "/v1/receipts/preview", id: "previewReceipt", section: "printing", summary: "Show what the paper will show, as text, PNG or SVG",
 			roles: selling, body: bodyNeeded, status: 200, problems: []int{404, 406}, add: handle((*Server).preview)},
 		{method: "POST", path: "/v1/scanners/{name}/claim", id: "claimScanner", section: "devices", summary: "Take or renew the exclusive use of a scanner's scans",
 			roles: selling, status: 200, problems: []int{404, 409}, add: handle((*Server).postClaim)},

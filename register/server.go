@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/sync/errgroup"
 
+	"storeagent/devices/printer/preview"
 	"storeagent/devices/scanner"
 	"storeagent/offline"
 	"storeagent/payments/money"
@@ -93,6 +94,7 @@ type Server struct {
 	byPattern map[string]*route
 	openAPI   []byte
 	page      console
+	paper     *preview.Renderer
 
 	grants   grants
 	flights  inFlight
@@ -124,6 +126,10 @@ func New(c Config) (*Server, error) {
 	}
 	s.boundPort.Store(int32(c.Port)) //nolint:gosec // a port
 	s.metrics = newMetrics(s)
+	var err error
+	if s.paper, err = preview.New(nil); err != nil {
+		return nil, fmt.Errorf("load the fonts of the preview: %w", err)
+	}
 	if err := s.build(); err != nil {
 		return nil, err
 	}

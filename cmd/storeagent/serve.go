@@ -5,7 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime/debug"
+
+	"storeagent/installer"
+	"storeagent/internal/logfile"
 )
 
 type serveCmd struct {
@@ -19,11 +24,8 @@ func (c serveCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	o := &slog.HandlerOptions{Level: c.LogLevel}
-	log := slog.New(slog.NewTextHandler(e.stderr, o))
-	if c.LogJSON {
-		log = slog.New(slog.NewJSONHandler(e.stderr, o))
-	}
+	log, closeLog := c.newLog(e, cfg.Data.Dir)
+	defer closeLog()
 	var listeners []net.Listener
 	for _, addr := range cfg.Server.ListenAddresses() {
 		l, err := listenLoopback(e.ctx, addr)
@@ -42,6 +44,37 @@ func (c serveCmd) Run(e *env) (err error) {
 	log.Info("storeagent serves", "version", version, "address", listeners[0].Addr().String(), "store", cfg.Store.Code,
 		"register", cfg.Store.Register, "data", cfg.Data.Dir, "token", filepath.Join(cfg.Data.Dir, technicianToken))
 	return a.run(e.ctx, listeners...)
+}
+
+// logLimit is the size of each of the two files of the log in the data folder, in bytes.
+const logLimit = 1 << 20
+
+// newLog writes to standard error, and for support bundles into the data folder, crashes included.
+func (c serveCmd) newLog(e *env, dir string) (log *slog.Logger, end func()) {
+	o := &slog.HandlerOptions{Level: c.LogLevel}
+	var h slog.Handler = slog.NewTextHandler(e.stderr, o)
+	if c.LogJSON {
+		h = slog.NewJSONHandler(e.stderr, o)
+	}
+	err := os.MkdirAll(dir, 0o700)
+	var file *logfile.File
+	if err == nil {
+		file, err = logfile.Open(filepath.Join(dir, installer.LogName), logLimit, func(f *os.File) {
+			_ = debug.SetCrashOutput(f, debug.CrashOptions{}) // a crash without a copy is still on standard error
+		})
+	}
+	if err != nil {
+		log = slog.New(h)
+		log.Warn("no log is kept in the data folder", "err", err)
+		return log, func() {}
+	}
+	kept := slog.NewTextHandler(file, &slog.HandlerOptions{Level: min(c.LogLevel, slog.LevelInfo)})
+	return slog.New(slog.NewMultiHandler(h, kept)), func() {
+		_ = debug.SetCrashOutput(nil, debug.CrashOptions{})
+		if err := file.Close(); err != nil {
+			slog.New(h).Warn("close the log", "err", err)
+		}
+	}
 }
 
 func closeAll(list []net.Listener) {

@@ -31,8 +31,26 @@ type checkCmd struct {
 
 // Run looks at everything that can be wrong.
 func (c checkCmd) Run(e *env) error {
-	r := installer.Check(e.ctx, installer.Options{
-		ConfigPath: e.configPath, Drivers: driverTable(), Fix: c.Fix,
+	o := e.checkOptions()
+	o.Fix = c.Fix
+	r := installer.Check(e.ctx, o)
+	show := func() error { return r.Text(e.stdout) }
+	if c.JSON {
+		show = func() error { return e.printJSON(r) }
+	}
+	if err := show(); err != nil {
+		return err
+	}
+	if code := r.ExitCode(); code != exitOK {
+		return &exitError{code: code}
+	}
+	return nil
+}
+
+// checkOptions say how everything is looked at, without repairing.
+func (e *env) checkOptions() installer.Options {
+	return installer.Options{
+		ConfigPath: e.configPath, Drivers: driverTable(),
 		Plugged: func(ctx context.Context) ([]discovery.Found, error) { return discovery.Scan(ctx, discovery.Roots{}) },
 		Connect: func(ctx context.Context, cfg *config.Config) (installer.Agent, error) { return findAgent(ctx, cfg) },
 		SignIn: func(cfg *config.Config) (signin.Config, error) {
@@ -51,18 +69,7 @@ func (c checkCmd) Run(e *env) error {
 			}
 			return devs[len(devs)-1], nil
 		},
-	})
-	show := func() error { return r.Text(e.stdout) }
-	if c.JSON {
-		show = func() error { return e.printJSON(r) }
 	}
-	if err := show(); err != nil {
-		return err
-	}
-	if code := r.ExitCode(); code != exitOK {
-		return &exitError{code: code}
-	}
-	return nil
 }
 
 // findAgent connects to the running agent of the configuration. The error is installer.ErrNoAgent where nobody

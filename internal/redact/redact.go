@@ -155,6 +155,12 @@ func value(re *regexp.Regexp, m string) string {
 		return m
 	}
 	quote := v[:strings.Index(v, inner)]
+	if before := strings.TrimRight(name, ": \t"); quote == "" && strings.HasSuffix(before, `"`) { // a number in JSON
+		quote = `"`
+		if strings.HasSuffix(before, `\"`) {
+			quote = `\"`
+		}
+	}
 	return name + quote + Removed + quote
 }
 

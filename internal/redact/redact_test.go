@@ -35,7 +35,7 @@ func TestText(t *testing.T) {
 		{"gift card", "card 6006491000000001, 6006 4910 0000 0001", "card [removed], [removed]"},
 		{"gift card code by name", `{"code":"GC-1234-ABCD-99"}`, `{"code":"[removed]"}`},
 		{"pin in JSON", `{"pin":"83519274","x":1}`, `{"pin":"[removed]","x":1}`},
-		{"pin as a number", `{"pin":83519274}`, `{"pin":[removed]}`},
+		{"pin as a number", `{"pin":83519274, \"pin\": 8351}`, `{"pin":"[removed]", \"pin\": \"[removed]\"}`},
 		{"pin in JSON in a log", `body="{\"pin\":\"83519274\",\"x\":1}"`, `body="{\"pin\":\"[removed]\",\"x\":1}"`},
 		{"pin in words", "the PIN is 8351, PIN: 8352, pin 8353, physicalPin=8354", "the PIN is [removed], PIN: [removed], pin [removed], physicalPin=[removed]"},
 		{"password", "user=x password=tops3cret next=1", "user=x password=[removed] next=1"},

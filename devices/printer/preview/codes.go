@@ -26,7 +26,7 @@ func (l *layout) barcode(op printer.Op) {
 		module--
 	}
 	if len(bars) == 0 || module == 0 {
-		l.text("["+name+"]", op.Align)
+		l.rows(printer.Op{Op: "text", Text: "[" + name + "]", Align: op.Align})
 		return
 	}
 	height := op.Height

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"storeagent/devices/printer"
-	"storeagent/devices/printer/typeset"
 )
 
 // Go Mono is 0.6 em wide: 20 dots a character of font A, 15 one of font B. Its baseline is that far below the top.
@@ -26,11 +25,6 @@ const (
 
 // noGlyph stands for a character that no font has.
 const noGlyph = '\u25A1'
-
-// Typesetter draws lines in scripts that need more than a cell a character; *typeset.Typesetter is one.
-type Typesetter interface {
-	Spans(spans []typeset.Span, dots int) (printer.Bitmap, error)
-}
 
 // Renderer draws documents. It is safe for concurrent use.
 type Renderer struct {
@@ -83,7 +77,7 @@ func (r *Renderer) foreign(s string) []rune {
 	var buf sfnt.Buffer
 	var out []rune
 	for _, c := range plain(s) {
-		if index, err := r.regular.GlyphIndex(&buf, c); err != nil || index == 0 {
+		if index, err := r.regular.GlyphIndex(&buf, c); c != '\n' && (err != nil || index == 0) {
 			out = append(out, c)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"image/png"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -275,17 +276,28 @@ func TestTooLong(t *testing.T) {
 // setter is a typesetter that has all letters but those given, and draws a black bar for a line.
 type setter struct {
 	lacks string
-	asked [][]typeset.Span
+	drawn []string
 }
 
-func (s *setter) Spans(spans []typeset.Span, dots int) (printer.Bitmap, error) {
-	s.asked = append(s.asked, slices.Clone(spans))
-	for _, span := range spans {
-		for _, c := range span.Text {
-			if strings.ContainsRune(s.lacks, c) {
-				return printer.Bitmap{}, &typeset.NoFontError{Runes: []rune{c}}
+func (s *setter) Rows(op printer.Op, columns int, carries func(string) bool) iter.Seq2[typeset.Row, error] {
+	return func(yield func(typeset.Row, error) bool) {
+		for row := range (*typeset.Typesetter)(nil).Rows(op, columns, func(string) bool { return true }) {
+			var err error
+			if text := row.Line.String(); !carries(text) {
+				img, no := s.Line(text, typeset.Style{}, printer.Dots(columns))
+				row.Image, err = &img, no
+				s.drawn = append(s.drawn, text)
+			}
+			if !yield(row, err) || err != nil {
+				return
 			}
 		}
+	}
+}
+
+func (s *setter) Line(text string, _ typeset.Style, dots int) (printer.Bitmap, error) {
+	if i := strings.IndexAny(text, s.lacks); i >= 0 {
+		return printer.Bitmap{}, &printer.DocumentError{Field: "text", Message: "no font"}
 	}
 	b := printer.Bitmap{Width: dots, Height: 40, Stride: (dots + 7) / 8}
 	b.Bits = bytes.Repeat([]byte{0xFF}, b.Stride*b.Height)
@@ -297,7 +309,7 @@ func TestScripts(t *testing.T) {
 	r := newRenderer(t, s)
 	doc := printer.Document{
 		{Op: "text", Text: "Größe Ωμέγα Жук 1\u00A0000\u202F€ box─│"},
-		{Op: "text", Text: "שלום", Align: "center", Bold: true, Font: "b"},
+		{Op: "text", Text: "first\nשלום", Align: "center", Bold: true, Font: "b"},
 		{Op: "columns", Cells: []printer.Cell{{Text: "a"}, {Text: "ไ漢", Width: 10}}},
 	}
 	p, err := r.PNG(doc, 32)
@@ -307,23 +319,32 @@ func TestScripts(t *testing.T) {
 	if string(p.Missing) != "ไ" {
 		t.Errorf("missing %q", string(p.Missing))
 	}
-	if len(s.asked) != 3 {
-		t.Fatalf("%d lines for the typesetter: %+v", len(s.asked), s.asked)
-	}
-	want := typeset.Style{CellWidth: 9, CellHeight: 17, Bold: true, Align: "center", Direction: typeset.RightToLeft}
-	if got := s.asked[0][0]; got.Text != "שלום" || got.Dots != 384 || got.Style != want {
-		t.Errorf("%+v", got)
-	}
-	if got := s.asked[2]; len(got) != 2 || got[0].Text != "a" || got[1].Text != "□漢" || got[1].X != 22*12 {
-		t.Errorf("%+v", got)
+	if got := strings.Join(s.drawn, "|"); got != "שלום|a                     ไ漢|a                     □漢" {
+		t.Errorf("%q", got)
 	}
 	d := drawPNG(t, r, 32, doc...)
-	if d.Bounds().Dy() != 30+40+40 || d.ink(image.Rect(0, 30, 384, 110)) != 384*80 {
+	if d.Bounds().Dy() != 60+40+40 || d.ink(image.Rect(0, 60, 384, 140)) != 384*80 {
 		t.Errorf("%v", d.Bounds())
 	}
 	if svg, err := r.SVG(doc, 32); err != nil || strings.Count(string(svg.Data), "<image") != 2 || string(svg.Missing) != "ไ" {
 		t.Errorf("%v\n%s", err, svg.Data)
 	}
+}
+
+// TestCombination draws what fonts have each, but not together, as boxes rather than not at all.
+func TestCombination(t *testing.T) {
+	r := newRenderer(t, refusing{&setter{}})
+	p, err := r.PNG(printer.Document{{Op: "text", Text: "a漢字"}}, 32)
+	if err != nil || string(p.Missing) != "字漢" {
+		t.Errorf("%q %v", string(p.Missing), err)
+	}
+}
+
+// refusing draws single characters only.
+type refusing struct{ *setter }
+
+func (refusing) Rows(op printer.Op, columns int, carries func(string) bool) iter.Seq2[typeset.Row, error] {
+	return (&setter{lacks: op.Text}).Rows(op, columns, carries)
 }
 
 // TestNoFont draws what no font has as boxes, as wide as it would be.

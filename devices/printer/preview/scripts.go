@@ -1,8 +1,8 @@
 package preview
 
 import (
-	"errors"
 	"image"
+	"iter"
 	"slices"
 	"strings"
 	"unicode"
@@ -11,89 +11,71 @@ import (
 	"storeagent/devices/printer/typeset"
 )
 
-// row is a line of text in two forms: cells as printers fill them, and spans for the typesetter, which takes it where
-// Go Mono has not all its characters.
-type row struct {
-	cell  image.Point // of font A or B
-	align string
-	cells printer.Line
-	spans []typeset.Span
+// Typesetter draws lines in scripts that need more than a cell a character, as the drivers have them drawn;
+// *typeset.Typesetter is one.
+type Typesetter interface {
+	Rows(op printer.Op, columns int, carries func(text string) bool) iter.Seq2[typeset.Row, error]
+	Line(text string, s typeset.Style, dots int) (printer.Bitmap, error)
 }
 
-// textRows are the lines of a text operation.
-func textRows(op printer.Op, columns, dots int) []row {
-	cell := image.Pt(cellA, heightA)
-	if op.Font == "b" {
-		cell = image.Pt(cellB, heightB)
+// rows puts the lines of a text, columns or rule operation on the paper: in cells where Go Mono has all characters of a
+// line, else as the typesetter draws them. Characters that no font has become boxes, and are noted.
+func (l *layout) rows(op printer.Op) {
+	setter := l.r.setter
+	if setter == nil {
+		op, setter = l.boxed(op), (*typeset.Typesetter)(nil)
 	}
-	var rows []row
-	for para := range strings.SplitSeq(op.Text, "\n") {
-		style := typeset.Style{CellWidth: cell.X, CellHeight: cell.Y, Width: op.Width, Height: op.Height, Bold: op.Bold,
-			Underline: op.Underline, Invert: op.Invert, Align: op.Align, Direction: typeset.DirectionOf(para)}
-		for _, line := range printer.Wrap(para, max(printer.TextColumns(op, columns), 1)) {
-			rows = append(rows, row{
-				cell: cell, align: op.Align,
-				cells: printer.Line{{Text: line, Bold: op.Bold, Underline: op.Underline, Invert: op.Invert, Width: op.Width, Height: op.Height}},
-				spans: []typeset.Span{{Text: line, Dots: dots, Style: style}},
-			})
-		}
-	}
-	return rows
-}
-
-// columnRows are the lines of a columns operation.
-func columnRows(cells []printer.Cell, columns int) []row {
-	spans := typeset.ColumnSpans(cells, columns)
-	var rows []row
-	for i, line := range printer.ColumnLines(cells, columns) {
-		rows = append(rows, row{cell: image.Pt(cellA, heightA), cells: line, spans: spans[i]})
-	}
-	return rows
-}
-
-// row puts a line of text on the paper. Characters that no font has become boxes, and are noted.
-func (l *layout) row(r row) {
-	for {
-		var foreign []rune
-		for _, s := range r.cells {
-			foreign = append(foreign, l.r.foreign(s.Text)...)
-		}
-		if len(foreign) == 0 {
-			l.line(r)
-			return
-		}
-		drawn, err := l.typeset(r.spans)
-		if err == nil {
-			l.add(item{at: image.Pt(0, l.height), bitmap: &drawn, label: strings.TrimSpace(r.cells.String())}, drawn.Height)
-			return
-		}
-		lacking := foreign
-		var none *typeset.NoFontError
-		if errors.As(err, &none) {
-			lacking = slices.DeleteFunc(slices.Clone(foreign), func(c rune) bool { return !slices.Contains(none.Runes, c) })
-			if len(lacking) == 0 { // it lacks what Go Mono has
-				lacking = foreign
-			}
-		}
-		for i := range r.cells {
-			r.cells[i].Text = l.replace(r.cells[i].Text, lacking)
-		}
-		for i := range r.spans {
-			r.spans[i].Text = l.replace(r.spans[i].Text, lacking)
-		}
+	items, height := len(l.items), l.height
+	for !l.tryRows(setter, op) {
+		l.items, l.height = l.items[:items], height
+		op = l.boxed(op)
 	}
 }
 
-var errNoTypesetter = errors.New("no typesetter")
-
-func (l *layout) typeset(spans []typeset.Span) (printer.Bitmap, error) {
-	if l.r.setter == nil {
-		return printer.Bitmap{}, errNoTypesetter
+// tryRows reports whether fonts had all characters.
+func (l *layout) tryRows(setter Typesetter, op printer.Op) bool {
+	carries := func(text string) bool { return len(l.r.foreign(text)) == 0 }
+	for row, err := range setter.Rows(op, l.columns, carries) {
+		switch {
+		case err != nil:
+			return false
+		case row.Image != nil:
+			l.add(item{at: image.Pt(0, l.height), bitmap: row.Image, label: strings.TrimSpace(row.Line.String())}, row.Image.Height)
+		default:
+			l.line(row)
+		}
+		if l.height > MaxDots {
+			break // too long already; the rest of it is not drawn
+		}
 	}
-	return l.r.setter.Spans(spans, l.width)
+	return true
 }
 
-// replace puts boxes in the place of characters without a font, and notes them. What has no width vanishes.
+// boxed is the operation with boxes in the place of characters that no font has, or of all that Go Mono has not where
+// fonts have each, but not their combination.
+func (l *layout) boxed(op printer.Op) printer.Op {
+	foreign := l.r.foreign(op.Text + op.Char)
+	for _, c := range op.Cells {
+		foreign = append(foreign, l.r.foreign(c.Text)...)
+	}
+	lacking := slices.DeleteFunc(slices.Clone(foreign), func(c rune) bool {
+		if l.r.setter == nil {
+			return false
+		}
+		_, err := l.r.setter.Line(string(c), typeset.Style{}, printer.Dots(l.columns))
+		return err == nil
+	})
+	if len(lacking) == 0 {
+		lacking = foreign
+	}
+	op.Text, op.Char, op.Cells = l.replace(op.Text, lacking), l.replace(op.Char, lacking), slices.Clone(op.Cells)
+	for i := range op.Cells {
+		op.Cells[i].Text = l.replace(op.Cells[i].Text, lacking)
+	}
+	return op
+}
+
+// replace puts boxes in the place of characters, and notes them. What has no width vanishes.
 func (l *layout) replace(text string, lacking []rune) string {
 	var b strings.Builder
 	for _, c := range plain(text) {

@@ -4,6 +4,7 @@ import (
 	"image"
 
 	"storeagent/devices/printer"
+	"storeagent/devices/printer/typeset"
 )
 
 // Measures of ESC/POS printers, in dots.
@@ -95,20 +96,8 @@ func (r *Renderer) layOut(doc printer.Document, columns int) (*sheet, error) {
 
 func (l *layout) op(op printer.Op) {
 	switch op.Op {
-	case "text":
-		for _, r := range textRows(op, l.columns, l.width) {
-			if l.row(r); l.height > MaxDots {
-				return
-			}
-		}
-	case "columns":
-		for _, r := range columnRows(op.Cells, l.columns) {
-			if l.row(r); l.height > MaxDots {
-				return
-			}
-		}
-	case "rule":
-		l.text(printer.RuleText(op, l.columns), "")
+	case "text", "columns", "rule":
+		l.rows(op)
 	case "barcode":
 		l.barcode(op)
 	case "qrcode":
@@ -144,29 +133,26 @@ func (l *layout) before(dots int, align string) int {
 }
 
 // line puts one line of text on the paper: spans side by side, each in its style, standing on one row.
-func (l *layout) line(r row) {
+func (l *layout) line(r typeset.Row) {
+	cell := image.Pt(cellA, heightA)
+	if r.Font == "b" {
+		cell = image.Pt(cellB, heightB)
+	}
 	wide, tallest := 0, 1
-	for _, span := range r.cells {
-		wide += span.Columns() * r.cell.X
+	for _, span := range r.Line {
+		wide += span.Columns() * cell.X
 		tallest = max(tallest, span.Height)
 	}
-	x := l.before(wide, r.align)
-	for _, span := range r.cells {
+	x := l.before(wide, r.Align)
+	for _, span := range r.Line {
 		t := text{
-			glyphs: glyphs(span.Text), cell: r.cell, w: max(span.Width, 1), h: max(span.Height, 1),
+			glyphs: glyphs(span.Text), cell: cell, w: max(span.Width, 1), h: max(span.Height, 1),
 			bold: span.Bold, underline: span.Underline, invert: span.Invert,
 		}
-		l.add(item{at: image.Pt(x, l.height+(tallest-t.h)*r.cell.Y), text: &t}, 0)
+		l.add(item{at: image.Pt(x, l.height+(tallest-t.h)*cell.Y), text: &t}, 0)
 		x += t.box().Dx()
 	}
-	l.height += max(r.cell.Y*tallest, lineFeed)
-}
-
-// text puts a text on the paper that no style was asked for.
-func (l *layout) text(text, align string) {
-	for _, r := range textRows(printer.Op{Text: text, Align: align}, l.columns, l.width) {
-		l.row(r)
-	}
+	l.height += max(cell.Y*tallest, lineFeed)
 }
 
 func (l *layout) cut() {

@@ -66,6 +66,8 @@ type Config struct {
 	Upkeep    Upkeep
 	Findings  Findings
 	Schema    Schema
+	// Typesetter draws the scripts of a preview that need more than a cell a character; nil shows boxes for them.
+	Typesetter preview.Typesetter
 
 	// Status gives what only cmd knows, from memory.
 	Status func() Extra
@@ -127,7 +129,7 @@ func New(c Config) (*Server, error) {
 	s.boundPort.Store(int32(c.Port)) //nolint:gosec // a port
 	s.metrics = newMetrics(s)
 	var err error
-	if s.paper, err = preview.New(nil); err != nil {
+	if s.paper, err = preview.New(c.Typesetter); err != nil {
 		return nil, fmt.Errorf("load the fonts of the preview: %w", err)
 	}
 	if err := s.build(); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"storeagent/devices"
 	"storeagent/devices/printer"
+	"storeagent/devices/printer/typeset"
 	"storeagent/devices/scanner"
 	"storeagent/installer/config"
 	"storeagent/internal/journal"
@@ -50,6 +51,7 @@ type agent struct {
 	catalogue *catalogue.Catalogue
 	server    *register.Server
 	relay     *relay
+	fonts     *typeset.Typesetter
 }
 
 // newAgent opens the database and joins the floors. Nothing moves before run.
@@ -58,7 +60,7 @@ func newAgent(ctx context.Context, cfg *config.Config, log *slog.Logger, getenv 
 	if err != nil {
 		return nil, err
 	}
-	a := &agent{cfg: cfg, log: log, store: store}
+	a := &agent{cfg: cfg, log: log, store: store, fonts: newTypesetter(log)}
 	if err := a.joinCloud(ctx, getenv); err != nil { // before the devices: one may be a terminal that the cloud talks to
 		return nil, errors.Join(err, a.close())
 	}
@@ -92,7 +94,7 @@ func (a *agent) joinDevices(getenv func(string) string) error {
 	r := &relay{}
 	devs, err := buildDevices(parts{
 		opener: newOpener(), log: a.log, getenv: getenv, onChange: r.changed, sink: r,
-		prefixes: a.cfg.Giftcard.Prefixes, currency: a.cfg.Store.Currency, cloud: a.cloud,
+		prefixes: a.cfg.Giftcard.Prefixes, currency: a.cfg.Store.Currency, cloud: a.cloud, fonts: a.fonts,
 	}, a.cfg.Devices)
 	if err != nil {
 		return err
@@ -202,7 +204,7 @@ func (a *agent) joinServer() error {
 		StoreName: s.Name, StoreAddress: s.Address, TaxID: s.TaxID, GiftcardPrefixes: a.cfg.Giftcard.Prefixes, Patterns: a.cfg.Scan.Parsed,
 		Keys: a.store.Keys(), Events: a.store.Events(), Pairings: a.store.Pairings(), Sales: a.desk, Queue: a.desk,
 		Payments: a.payments, Giftcards: a.giftcards, Catalogue: a.catalogue, Printing: a.spooler, Devices: a.devices, Counter: a.counter, Drawers: a.drawers, Audit: auditor{a.store.Audit()},
-		SignIn: a.signIn,
+		SignIn: a.signIn, Typesetter: a.fonts,
 		Upkeep: a.desk, Findings: a.store, Schema: a.cloud,
 		Status: a.status, Ready: a.store.Writable, Log: a.log,
 	})

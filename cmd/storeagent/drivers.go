@@ -11,6 +11,7 @@ import (
 	"storeagent/devices/port/serialport"
 	"storeagent/devices/port/usbport"
 	"storeagent/devices/printer/escpos"
+	"storeagent/devices/printer/typeset"
 	"storeagent/devices/scanner"
 	"storeagent/installer/config"
 	"storeagent/offline/cloud"
@@ -32,6 +33,7 @@ type escposOptions struct {
 	Columns   int      `toml:"columns"`
 	Codepages []string `toml:"codepages"`
 	OpenLevel string   `toml:"open_level"`
+	Raster    string   `toml:"raster"` // off refuses what no code page has; else it is drawn
 }
 
 type scannerOptions = scanner.Options
@@ -47,6 +49,7 @@ type parts struct {
 	currency string        // of the store
 	cloud    *cloud.Client // nil in commands that ask devices without an agent
 	sockets  *sockets      // of the printers, for drawers
+	fonts    *typeset.Typesetter
 }
 
 func (p parts) open(a port.Address) port.OpenFunc {
@@ -186,8 +189,9 @@ func buildESCPOS(p parts, d config.Device) (devices.Device, error) {
 	}
 	return escpos.New(escpos.Config{
 		Name: d.Name, Port: d.Port.String(), Open: p.open(d.Port),
-		Options: escpos.Options{Profile: o.Profile, Columns: o.Columns, Codepages: o.Codepages, DrawerOpenLevel: level},
-		Log:     p.log, OnChange: p.sockets.follow(d.Name, p.onChange),
+		Options:    escpos.Options{Profile: o.Profile, Columns: o.Columns, Codepages: o.Codepages, DrawerOpenLevel: level, Raster: o.Raster},
+		Typesetter: p.fonts,
+		Log:        p.log, OnChange: p.sockets.follow(d.Name, p.onChange),
 	})
 }
 

@@ -53,8 +53,8 @@ func charmapPage(t *charmap.Charmap) (*page, bool) {
 
 // epsonPage reads the number as Epson's TM printers do.
 func epsonPage(n byte) (*page, bool) {
-	rom := map[byte]string{11: "851", 13: "857", 14: "737", 30: "tcvn-3-1", 31: "tcvn-3-2", 32: "720", 33: "775", 35: "861",
-		37: "864", 38: "869", 44: "1125", 53: "rk1048", 1: "katakana"}
+	rom := map[byte]string{11: "851", 12: "853", 13: "857", 14: "737", 30: "tcvn-3-1", 31: "tcvn-3-2", 32: "720", 33: "775", 35: "861",
+		37: "864", 38: "869", 41: "1098", 44: "1125", 53: "rk1048", 1: "katakana"}
 	if text, ok := romPages()[rom[n]]; ok {
 		return &page{[128]rune([]rune(text))}, true
 	}

@@ -2,12 +2,10 @@ package escpos
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
-	"golang.org/x/text/unicode/norm"
-
 	"storeagent/devices/printer"
+	"storeagent/devices/printer/typeset"
 )
 
 const (
@@ -15,6 +13,8 @@ const (
 	gs  = 0x1D
 
 	stripeRows = 128 // rows of one raster command; small buffers stall on more
+
+	maxBytes = 4 << 20 // of a document; seven metres of 80 mm paper, all of it dots
 
 	cutFeed = 0 // GS V 65/66: feed to the cutter, and no further
 
@@ -24,6 +24,8 @@ const (
 // encoder turns a document into the bytes of one job. It starts from ESC @, so it knows the printer's modes.
 type encoder struct {
 	profile profile
+	setter  *typeset.Typesetter // nil draws nothing
+	limit   int                 // bytes of out
 	out     []byte
 	cuts    []int // lengths of out at which no command is under way
 
@@ -48,10 +50,10 @@ func (e *encoded) add(b ...byte) {
 	e.cuts = append(e.cuts, len(e.data))
 }
 
-// encode gives a document that passed printer.Check, without start, proof and end of a job. The error is a
-// *printer.DocumentError that names the character no code page has.
-func encode(doc printer.Document, p profile) (encoded, error) {
-	e := &encoder{profile: p, page: -1}
+// encode gives a document that passed printer.Check, without start, proof and end of a job, in at most limit bytes.
+// The error is a *printer.DocumentError that names the character that no code page and no font has.
+func encode(doc printer.Document, p profile, setter *typeset.Typesetter, limit int) (encoded, error) {
+	e := &encoder{profile: p, setter: setter, limit: limit, page: -1}
 	for i, op := range doc {
 		if err := e.op(op); err != nil {
 			err.Field = fmt.Sprintf("document[%d].%s", i, err.Field)
@@ -78,19 +80,8 @@ func (e *encoder) cut()          { e.cuts = append(e.cuts, len(e.out)) }
 
 func (e *encoder) op(op printer.Op) *printer.DocumentError {
 	switch op.Op {
-	case "text":
-		for _, line := range printer.Wrap(clean(op.Text), printer.TextColumns(op, e.profile.columns)) {
-			e.modes(op, alignCode(op.Align))
-			if err := e.line(line, "text"); err != nil {
-				return err
-			}
-		}
-	case "columns":
-		return e.columns(op.Cells)
-	case "rule":
-		e.modes(printer.Op{}, 0)
-		op.Char = clean(op.Char)
-		return e.line(printer.RuleText(op, e.profile.columns), "char")
+	case "text", "columns", "rule":
+		return e.rows(op)
 	case "barcode":
 		return e.barcode(op)
 	case "qrcode":
@@ -107,24 +98,6 @@ func (e *encoder) op(op printer.Op) *printer.DocumentError {
 		e.put(gs, 'V', mode, cutFeed)
 	case "drawer":
 		e.put(pulseCommand(max(op.Pin, 2))...)
-	}
-	return nil
-}
-
-// columns prints cells side by side, each in its own style.
-func (e *encoder) columns(cells []printer.Cell) *printer.DocumentError {
-	cells = slices.Clone(cells)
-	for i := range cells {
-		cells[i].Text = clean(cells[i].Text)
-	}
-	for _, line := range printer.ColumnLines(cells, e.profile.columns) {
-		for _, span := range line {
-			e.modes(span.Style(), 0)
-			if err := e.text(span.Text, fmt.Sprintf("cells[%d].text", span.Cell)); err != nil {
-				return err
-			}
-		}
-		e.put('\n')
 	}
 	return nil
 }
@@ -176,67 +149,6 @@ func alignCode(align string) byte {
 		return 2
 	}
 	return 0
-}
-
-func (e *encoder) line(text, field string) *printer.DocumentError {
-	if err := e.text(text, field); err != nil {
-		return err
-	}
-	e.put('\n')
-	e.cut()
-	return nil
-}
-
-// text sends one stretch of text, changing code pages on the way: it stays on a page while that has the character,
-// else takes the page that gets furthest, the first of the profile among equals.
-func (e *encoder) text(text, field string) *printer.DocumentError {
-	for i, r := range text {
-		if r >= 0x20 && r < 0x7F {
-			e.put(byte(r)) // the same on every page
-			continue
-		}
-		if e.page >= 0 {
-			if b, ok := e.profile.pages[e.page].encode(r); ok {
-				e.put(b)
-				continue
-			}
-		}
-		best, reach := -1, 0
-		for n, p := range e.profile.pages {
-			if got := covered(p, text[i:]); got > reach {
-				best, reach = n, got
-			}
-		}
-		if best < 0 {
-			return &printer.DocumentError{Field: field, Message: fmt.Sprintf("this printer has no character %q (U+%04X); leave it out, or set code pages that have it", r, r)}
-		}
-		e.page = best
-		e.put(esc, 't', e.profile.pages[best].number)
-		b, _ := e.profile.pages[best].encode(r)
-		e.put(b)
-	}
-	return nil
-}
-
-// covered counts the bytes at the start of text that a page can encode.
-func covered(p page, text string) int {
-	for i, r := range text {
-		if _, ok := p.encode(r); !ok {
-			return i
-		}
-	}
-	return len(text)
-}
-
-// clean puts text into the form that code pages know: composed characters, and the everyday one for spaces and
-// hyphens that only differ in where a line may break. Number formatting of browsers is full of those.
-func clean(text string) string {
-	return strings.NewReplacer(
-		"\u202F", " ", "\u2007", " ", "\u2009", " ", "\u00A0", " ",
-		"\u2010", "-", "\u2011", "-", "\u2212", "-",
-		"\u0218", "\u015E", "\u0219", "\u015F", "\u021A", "\u0162", "\u021B", "\u0163", // Romanian: no page has the comma, all have the cedilla
-		"\u00AD", "", "\u200B", "", "\u2060", "", "\uFEFF", "",
-	).Replace(norm.NFC.String(text))
 }
 
 // barcode uses function B of GS k, which gives the length first.
@@ -317,6 +229,14 @@ func (e *encoder) image(op printer.Op) *printer.DocumentError {
 		return &printer.DocumentError{Field: "png", Message: err.Error()}
 	}
 	e.modes(printer.Op{}, alignCode(op.Align))
+	return e.raster(img, "png")
+}
+
+// raster sends dots in stripes of GS v 0, without bytes that could be taken for a real-time command.
+func (e *encoder) raster(img printer.Bitmap, field string) *printer.DocumentError {
+	if len(e.out)+len(img.Bits) > e.limit {
+		return &printer.DocumentError{Field: field, Message: fmt.Sprintf("makes the document too large: what is sent as dots, up to here, is over %d MiB", e.limit>>20)}
+	}
 	breakRealTime(img.Bits)
 	for y := 0; y < img.Height; y += stripeRows {
 		rows := min(stripeRows, img.Height-y)

@@ -1,8 +1,8 @@
 // Package escpos drives receipt printers that speak ESC/POS: it encodes documents, reads the printer's answers, and
 // says "printed" only when the printer confirmed that the paper is out.
 //
-// It is wired by cmd and called by printer.Spooler. It imports devices, devices/port and devices/printer, never a
-// simulator. Bytes follow Epson's ESC/POS command reference; what differs by model stands in profiles.go.
+// It is wired by cmd and called by printer.Spooler. It imports devices, devices/port, devices/printer and its typesetter,
+// never a simulator. Bytes follow Epson's ESC/POS command reference; what differs by model stands in profiles.go.
 package escpos
 
 import (
@@ -15,6 +15,7 @@ import (
 	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/devices/printer"
+	"storeagent/devices/printer/typeset"
 )
 
 // Driver is the name of this driver in the configuration.
@@ -22,12 +23,14 @@ const Driver = "escpos"
 
 // Config is one printer.
 type Config struct {
-	Name     string
-	Port     string        // the configured address, for people
-	Open     port.OpenFunc // opens it
-	Options  Options
-	Log      *slog.Logger       // nil logs nothing
-	OnChange func(devices.Info) // may be nil
+	Name    string
+	Port    string        // the configured address, for people
+	Open    port.OpenFunc // opens it
+	Options Options
+	// Typesetter draws the lines that the printer's code pages do not carry; nil, like Options.Raster off, refuses them.
+	Typesetter *typeset.Typesetter
+	Log        *slog.Logger       // nil logs nothing
+	OnChange   func(devices.Info) // may be nil
 }
 
 // Options are what a technician may set; the zero value suits an 80 mm Epson TM.
@@ -42,6 +45,9 @@ type Options struct {
 	// DrawerOpenLevel is the level of the drawer socket's pin 3 while the drawer is open: "high" or "low". It is a
 	// property of the drawer; with "" the printer says nothing about the drawer.
 	DrawerOpenLevel string
+	// Raster off refuses a document with a character that no code page has, instead of drawing its line as dots; "" and
+	// on draw it.
+	Raster string
 }
 
 // Printer is one ESC/POS printer. It implements printer.Printer.
@@ -49,6 +55,7 @@ type Printer struct {
 	link    *devices.Link
 	log     *slog.Logger
 	profile profile
+	setter  *typeset.Typesetter
 	level   string
 	jobs    chan *request
 	pulses  chan *pulse
@@ -86,6 +93,13 @@ func New(c Config) (*Printer, error) {
 	default:
 		return nil, fmt.Errorf("printer %s: drawer_open_level %q is not high or low", c.Name, c.Options.DrawerOpenLevel)
 	}
+	switch c.Options.Raster {
+	case "", "on":
+	case "off":
+		c.Typesetter = nil
+	default:
+		return nil, fmt.Errorf("printer %s: raster %q is not on or off", c.Name, c.Options.Raster)
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -98,6 +112,7 @@ func New(c Config) (*Printer, error) {
 		}),
 		log:     c.Log.With("printer", c.Name),
 		profile: p,
+		setter:  c.Typesetter,
 		level:   c.Options.DrawerOpenLevel,
 		jobs:    make(chan *request),
 		pulses:  make(chan *pulse),
@@ -119,12 +134,12 @@ func (p *Printer) Run(ctx context.Context) error {
 func (p *Printer) Columns() int { return p.profile.columns }
 
 // Check says whether the document can be printed here; it refuses a character that none of the printer's code pages
-// has, rather than printing a question mark for it.
+// and no font has, rather than printing a question mark for it.
 func (p *Printer) Check(doc printer.Document) error {
 	if err := printer.Check(doc, p.profile.columns); err != nil {
 		return err
 	}
-	_, err := encode(doc, p.profile)
+	_, err := encode(doc, p.profile, p.setter, maxBytes)
 	return err
 }
 

@@ -64,7 +64,7 @@ func (s *session) encode(r *request) (encoded, error) {
 		if !s.oneWay {
 			out.add(gs, 'a', 0xFF) // ESC @ may have ended unasked status
 		}
-		doc, err := encode(r.doc, s.p.profile)
+		doc, err := encode(r.doc, s.p.profile, s.p.setter, maxBytes*(printer.MaxCopies+1))
 		if err != nil {
 			return encoded{}, err
 		}

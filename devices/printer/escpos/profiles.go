@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
@@ -52,9 +53,10 @@ func (u upper) EncodeRune(r rune) (byte, bool) {
 	return 0, false
 }
 
-// encode gives the byte of a character on the page. U+FFFD stands for the holes of the tables, never for itself.
+// encode gives the byte of a character on the page. U+FFFD stands for the holes of the tables, never for itself; a mark
+// would be printed beside its letter.
 func (p page) encode(r rune) (byte, bool) {
-	if r == utf8.RuneError {
+	if r == utf8.RuneError || unicode.Is(unicode.Mn, r) && !p.shaped() {
 		return 0, false
 	}
 	return p.table.EncodeRune(r)
@@ -187,7 +189,7 @@ func (m model) profile() (profile, error) {
 // shaped reports whether text of a page's script comes out wrong without reordering or joining letters, which no
 // printer of this kind does: those pages are used only where the options name them.
 func (p page) shaped() bool {
-	return slices.Contains([]string{"720", "862", "864", "1255", "1256"}, p.name)
+	return slices.Contains([]string{"720", "862", "864", "1098", "1255", "1256"}, p.name)
 }
 
 // tables are the code pages with Epson's numbers (ESC t in its command reference). The order is the order of preference: 437
@@ -204,7 +206,7 @@ func tables() []page {
 		{"iso8859-2", 39, charmap.ISO8859_2}, {"iso8859-15", 40, charmap.ISO8859_15}, {"iso8859-7", 15, charmap.ISO8859_7},
 		{"rk1048", 53, upper(upperrk1048)}, {"tcvn-3-1", 30, upper(uppertcvn31)}, {"tcvn-3-2", 31, upper(uppertcvn32)},
 		{"1258", 52, charmap.Windows1258}, {"katakana", 1, upper(upperkatakana)}, {"851", 11, upper(upper851)},
-		{"720", 32, upper(upper720)}, {"862", 36, charmap.CodePage862}, {"864", 37, upper(upper864)},
+		{"853", 12, upper(upper853)}, {"1098", 41, upper(upper1098)}, {"720", 32, upper(upper720)}, {"862", 36, charmap.CodePage862}, {"864", 37, upper(upper864)},
 		{"1255", 49, charmap.Windows1255}, {"1256", 50, charmap.Windows1256},
 	}
 }

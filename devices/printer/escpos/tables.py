@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Writes profiles.json and pages.go from the printer database and the tables of Python and the C library.
 
-Run it in this folder:  python3 tables.py capabilities.json
+Run it in this folder:  python3 tables.py capabilities.json cp853.ucp
 capabilities.json is dist/capabilities.json of receipt-print-hq/escpos-printer-db (CC BY 4.0), commit fe07c81.
-Code pages 720 to 1125 and RK1048 come from Python's codecs, 851 from iconv, TCVN-3 and Katakana from the database.
+Code pages 720 to 1125 and RK1048 come from Python's codecs, 851 from iconv, TCVN-3 and Katakana from the database,
+853 from cp853.ucp of robhagemans/monobit (after kostis.net), commit 48dced9, 1098 from the JDK's charset x-IBM1098.
 """
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import unicodedata
 
 CODECS = {"720": "cp720", "737": "cp737", "775": "cp775", "857": "cp857", "861": "cp861", "864": "cp864",
@@ -16,7 +19,7 @@ CODECS = {"720": "cp720", "737": "cp737", "775": "cp775", "857": "cp857", "861":
 SKIP = {"CP851", "CP932", "CP874", "Unknown"}
 KNOWN = {"437", "850", "860", "863", "865", "iso8859-7", "1252", "866", "852", "858", "855", "862", "iso8859-2",
          "iso8859-15", "1250", "1251", "1253", "1254", "1255", "1256", "1257", "1258", "katakana", "tcvn-3-1",
-         "tcvn-3-2"} | set(CODECS)
+         "tcvn-3-2", "853", "1098"} | set(CODECS)
 # The database counts characters of another font here.
 COLUMNS = {"NT-80-V-UL": 48}
 # Process id: Epson's page on GS ( H function 48, less those that an older edition excludes.
@@ -43,6 +46,28 @@ def iconv_table(name):
 def data_table(rows):
     text = "".join(rows).replace("\u00D0", "\u0110")  # the Vietnamese letter, not the Icelandic one
     return text.replace(" ", "\uFFFD")
+
+
+def ucp_table(path):
+    """853; the middle dot at EEh is left out, because other tables have nothing there."""
+    table = ["\uFFFD"] * 128
+    with open(path, encoding="ascii") as f:
+        for line in f:
+            byte, _, char = line.strip().partition(":")
+            if not line.startswith("#") and int(byte, 16) >= 128 and byte != "ee":
+                table[int(byte, 16) - 128] = chr(int(char, 16))
+    return "".join(table)
+
+
+def java_table(charset):
+    program = """import java.io.*; import java.nio.charset.*; public class Table { public static void main(String[] a) throws IOException {
+        byte[] b = new byte[128]; for (int i = 0; i < 128; i++) b[i] = (byte) (128 + i);
+        System.out.write(new String(b, Charset.forName(a[0])).getBytes("UTF-8")); System.out.flush(); } }"""
+    with tempfile.TemporaryDirectory() as folder:
+        source = os.path.join(folder, "Table.java")
+        with open(source, "w", encoding="utf-8") as f:
+            f.write(program)
+        return subprocess.run(["java", source, charset], capture_output=True, check=True).stdout.decode()
 
 
 def literal(table):
@@ -77,6 +102,8 @@ def main():
         f.write("[\n" + ",\n".join(json.dumps(p) for p in profiles) + "\n]\n")
     tables = {n: codec_table(c) for n, c in CODECS.items()}
     tables["851"] = iconv_table("CP851")
+    tables["853"] = ucp_table(sys.argv[2])
+    tables["1098"] = java_table("x-IBM1098")
     for n in ("KATAKANA", "TCVN-3-1", "TCVN-3-2"):
         tables[n.lower()] = data_table(db["encodings"][n]["data"])
     with open("pages.go", "w", encoding="utf-8") as f:

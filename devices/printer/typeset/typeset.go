@@ -98,7 +98,7 @@ type Span struct {
 	Style Style
 }
 
-// NoFontError means that no font has a character.
+// NoFontError means that no font has a character that the printer does not have either.
 type NoFontError struct {
 	Runes   []rune // the characters, in the order of the line, each once
 	Script  string // of the first, by its ISO 15924 code such as "Hani"; "Zyyy" for signs of no script
@@ -106,12 +106,12 @@ type NoFontError struct {
 }
 
 func (e *NoFontError) Error() string {
-	what := fmt.Sprintf("no installed font has the character %q (U+%04X)", e.Runes[0], e.Runes[0])
+	what := fmt.Sprintf("the printer has no character %q (U+%04X), and no installed font has it to draw it", e.Runes[0], e.Runes[0])
 	if n := len(e.Runes) - 1; n > 0 {
-		what += fmt.Sprintf(" and %d more", n)
+		what += fmt.Sprintf(" (nor %d others)", n)
 	}
 	if e.Package == "" {
-		return what
+		return what + "; leave it out"
 	}
 	return what + "; install the package " + e.Package
 }

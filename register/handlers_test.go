@@ -190,7 +190,7 @@ func TestPrinting(t *testing.T) {
 		{"/v1/printers/other/jobs", `{"raw":"G0A="}`, 404, "not_found"},
 		{"/v1/printers/front/jobs", `{}`, 422, "exactly one"}, {"/v1/printers/front/jobs", `{"raw":"G0A=","saleId":"sale-1"}`, 422, "exactly one"},
 		{"/v1/printers/front/jobs", `{"raw":"not base64!"}`, 422, "raw"}, {"/v1/printers/front/jobs", `{"raw":"G0A=","openDrawer":true}`, 422, "openDrawer"},
-		{"/v1/printers/front/jobs", `{"saleId":"sale-9"}`, 422, "saleId"}, {"/v1/printers/front/jobs", `{"receiptLine":"|a|"}`, 422, "unsupported"},
+		{"/v1/printers/front/jobs", `{"saleId":"sale-9"}`, 422, "saleId"}, {"/v1/printers/front/jobs", `{"receiptLine":"a\n{b:1"}`, 422, "line 2: has a property"},
 		{"/v1/printers/front/jobs", `{"document":[]}`, 422, "document"}, {"/v1/printers/front/jobs", `{"document":[{"op":"cut"}],"copies":11}`, 422, "copies"},
 		{"/v1/printers/front/jobs", `{"document":[{"op":"cut","lines":3}]}`, 422, "document[0].lines"},
 		{"/v1/printers/front/jobs", `{"document":[{"op":"text","text":true}]}`, 422, "document[0]"},

@@ -26,8 +26,11 @@ func (s *Server) content(ctx context.Context, in wire.PrintRequest, columns int)
 	r.Copies = max(in.Copies, 1)
 	switch {
 	case in.ReceiptLine != "":
-		return r, refuse(http.StatusUnprocessableEntity, "unsupported", "This release does not read ReceiptLine text.",
-			"Send the same receipt as document, an array of operations; GET /openapi.json describes them.")
+		doc, err := markup(in.ReceiptLine, columns)
+		if err != nil {
+			return r, err
+		}
+		r.Document = doc
 	case len(in.Raw) > 0:
 		if in.OpenDrawer {
 			return r, invalid(field("openDrawer", "goes with document and saleId; raw bytes open the drawer themselves"))
@@ -80,7 +83,7 @@ func (s *Server) postPrintJob(ctx context.Context, in *struct {
 	r.Printer = in.Name
 	var out *answer[wire.JobAccepted]
 	if _, err := s.cfg.Printing.Submit(durable(ctx), r, s.jobEntry(ctx, &out)); err != nil {
-		return nil, err
+		return nil, refusedDocument(err, in.Body, columns)
 	}
 	return out, nil
 }

@@ -17,7 +17,7 @@ demo: ## run a whole simulated store, outage and all; needs only Go
 build: ## one static binary in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/storeagent
 
-test: ## all tests, with the race detector (installs a C compiler and libusb where they are missing)
+test: ## all tests, with the race detector (installs a C compiler, libusb and fonts where they are missing)
 	scripts/need gcc libusb fonts-noto-core fonts-noto-cjk
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
 	CGO_ENABLED=0 $(GO) test -run ThreeHundredKills ./offline/sqlite

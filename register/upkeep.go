@@ -3,7 +3,7 @@ package register
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -155,15 +155,12 @@ func (s *Server) mayLeave(ctx context.Context, force bool) error {
 	if err != nil {
 		return err
 	}
-	if left.Count == 0 || force && exported {
-		return nil
+	err = offline.MayLeave(left.Count, left.Amount+" "+s.cfg.Currency, exported, force)
+	var owed *offline.UndeliveredError
+	if !errors.As(err, &owed) {
+		return err
 	}
-	hint := "Deliver it first: storeagent queue drain. Or take a copy, storeagent queue export, and then force it."
-	if force {
-		hint = "Take a copy of all of it first: GET /v1/queue/export, or storeagent queue export --out FILE. Then force it again."
-	}
-	no := refuse(http.StatusConflict, "undelivered",
-		fmt.Sprintf("%d operations over %s %s are not delivered yet.", left.Count, left.Amount, s.cfg.Currency), hint)
+	no := refuse(http.StatusConflict, "undelivered", owed.Error()+".", owed.Hint())
 	no.exposure = &left
 	return no
 }

@@ -182,9 +182,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// settle ends the doubt about one operation. About a gift card the balance may tell. About purchases the cloud offers no
-// evidence (no query finds one by its reference), so a person decides, or the configuration. atOnce asks for the balance
-// although the answer in doubt has closed the way.
+// settle ends the doubt about one operation. About a gift card the balance may tell, about a purchase a query of the
+// tenant's own. The documented API has none that finds a purchase, so without it a person decides, or the configuration.
+// atOnce asks for the balance although the answer in doubt has closed the way.
 func (f *Forwarder) settle(ctx context.Context, op Operation, atOnce bool) error {
 	if op.Type != Purchase && f.cards != nil {
 		settled, err := f.settleCard(ctx, op, atOnce)
@@ -193,6 +193,14 @@ func (f *Forwarder) settle(ctx context.Context, op Operation, atOnce bool) error
 		}
 		return err
 	}
+	if op.Type == Purchase && f.lookups != nil {
+		return f.settlePurchase(ctx, op, atOnce)
+	}
+	return f.settleBlind(ctx, op)
+}
+
+// settleBlind ends a doubt about which nobody can be asked.
+func (f *Forwarder) settleBlind(ctx context.Context, op Operation) error {
 	now := time.Now()
 	r := Result{State: Parked, Reason: Unknown, Error: unknownFault(op), Class: "no_evidence", FinishedAt: now}
 	if f.resends() && op.Type == Purchase && (op.Error == nil || op.Error.Code != CodeReplaced) {
@@ -212,6 +220,9 @@ func (f *Forwarder) settleLeft(ctx context.Context) error {
 	f.mu.Unlock()
 	if !unsure {
 		return nil
+	}
+	if f.lookups != nil {
+		f.lookups.round = 0
 	}
 	var left []Operation
 	err := f.each(ctx, ItemFilter{State: InDoubt}, func(op Operation) { left = append(left, op) })

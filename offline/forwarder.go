@@ -61,6 +61,9 @@ type ForwarderConfig struct {
 	UnknownOutcomeBy string
 	Audit            Auditor
 
+	// Purchases settles purchases in doubt by asking the cloud for them; nil where that is not wanted.
+	Purchases PurchaseFinder
+
 	// Of gift cards. Without Giftcards none are taken, and what is left of them in the queue goes out as it is.
 	Giftcards    GiftcardCloud
 	Keys         KeyProvider   // seals codes and PINs; needed with Giftcards
@@ -94,6 +97,7 @@ type Forwarder struct {
 	unsure   bool              // operations in doubt may be left to settle
 	unsureAt time.Time         // not before
 	cards    *cards            // nil where no gift cards are taken
+	lookups  *lookups          // nil where purchases are not looked up
 	storeBad storeTrouble
 	counts   Counts
 	lastErr  *Fault
@@ -152,6 +156,7 @@ func NewForwarder(c ForwarderConfig) (*Forwarder, error) {
 		cfg: c, log: c.Log, zero: zero.String(), wake: make(chan struct{}, 1), changed: make(chan struct{}),
 		pace:  newPacer(min(c.StartRate, c.MaxRate), c.MaxRate),
 		stops: map[OpType]*stop{}, flying: map[string]OpType{}, ended: map[string]int{},
+		lookups: newLookups(c.Store, c.Purchases),
 	}
 	if c.Giftcards != nil {
 		f.cards = &cards{

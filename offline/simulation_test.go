@@ -52,11 +52,17 @@ type world struct {
 	recs    []offline.Record
 	resent  map[string]int  // by operation: how often a person said so
 	settled map[string]bool // by operation: a person said that it is there
+	finder  *finder         // nil where purchases are not looked up
 }
 
 func simulate(t *testing.T, seed uint64, steps int) {
 	w := &world{
 		shop: newShop(t), rnd: rand.New(rand.NewPCG(seed, 7)), resent: map[string]int{}, settled: map[string]bool{},
+	}
+	if seed%3 == 2 { // a tenant that can be asked for purchases
+		w.finder = &finder{}
+		w.cfg.Purchases = w.finder
+		w.cloud.answers(w.finder.seen(func(offline.Operation) reply { return fine }))
 	}
 	w.start(fault{})
 	for range steps {
@@ -64,7 +70,10 @@ func simulate(t *testing.T, seed uint64, steps int) {
 		w.check()
 	}
 	w.stopLife()
-	w.cloud.answers(func(offline.Operation) reply { return fine })
+	w.answers(func(offline.Operation) reply { return fine })
+	if w.finder != nil {
+		w.finder.set(func(f *finder) { f.fault, f.lag = nil, 0 })
+	}
 	w.cloud.probing(offline.ClassDelivered)
 	w.start(fault{})
 	if err := w.desk.Resume(t.Context(), tech); err != nil {
@@ -153,7 +162,16 @@ func (w *world) weather() {
 	replies := []reply{fine, fine, fine, fine, fine, fine, lost, dropped, late, unsent, busy, refused, barred, who, absent}
 	share := w.rnd.IntN(len(replies)) + 1
 	picks := rand.New(rand.NewPCG(w.rnd.Uint64(), 1))
-	w.cloud.answers(func(offline.Operation) reply {
+	if w.finder != nil {
+		w.finder.set(func(f *finder) {
+			f.lag = time.Duration(picks.IntN(4)) * 40 * time.Second
+			f.fault = nil
+			if picks.IntN(4) == 0 {
+				f.fault = &offline.Verdict{Class: []offline.Class{offline.ClassDoubt, offline.ClassNotExecuted, offline.ClassBlocked}[picks.IntN(3)]}
+			}
+		})
+	}
+	w.answers(func(offline.Operation) reply {
 		r := replies[picks.IntN(share)]
 		r.takes = time.Duration(picks.IntN(3000)) * time.Millisecond
 		if r.late {
@@ -164,6 +182,14 @@ func (w *world) weather() {
 	w.cloud.probing([]offline.Class{
 		offline.ClassDelivered, offline.ClassDelivered, offline.ClassDelivered, offline.ClassNotExecuted, offline.ClassSignedOut, offline.ClassDoubt,
 	}[w.rnd.IntN(6)])
+}
+
+// answers changes how attempts are answered, and shows what was executed to whoever looks purchases up.
+func (w *world) answers(next func(offline.Operation) reply) {
+	if w.finder != nil {
+		next = w.finder.seen(next)
+	}
+	w.cloud.answers(next)
 }
 
 // decide lets a person look at one parked operation.

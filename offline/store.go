@@ -48,6 +48,7 @@ type Result struct {
 	HTTPStatus int
 	Class      string // word for the attempt log: delivered, rejected, not_executed, …
 	FinishedAt time.Time
+	Evidence   string // with Settle: what the cloud showed, for the audit; "" for none
 
 	// Of gift cards: what the cloud said with the result, "" and zero where it said nothing.
 	Balance    string
@@ -86,7 +87,8 @@ type Store interface {
 	// Doubt turns every operation still sending into in_doubt: the agent stopped in the middle. Called once, before
 	// the forwarder starts. It returns those it changed.
 	Doubt(ctx context.Context, at time.Time) ([]Operation, error)
-	// Settle commits the end of an operation in doubt by evidence or for lack of it (Delivered, Queued, Parked, Discarded).
+	// Settle commits the end of an operation in doubt by evidence or for lack of it (Delivered, Queued, Parked, Discarded),
+	// with an audit row of the agent's own (AgentActor, ActionEvidence) where the result names evidence.
 	Settle(ctx context.Context, opID string, r Result, events ...journal.Event) error
 	// Decide commits a person's decision about a parked operation with an audit row. ErrState where the operation
 	// is not parked (Discard also takes queued).

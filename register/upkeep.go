@@ -42,6 +42,8 @@ type Findings interface {
 type Schema interface {
 	// CheckSchema names what the cloud offers otherwise than the agent needs it, one sentence each.
 	CheckSchema(ctx context.Context) ([]string, error)
+	// SchemaNotes says what the cloud offers beyond that, by what CheckSchema has just learned.
+	SchemaNotes(ctx context.Context) []string
 }
 
 // moveWait is how long a move waits for attempts under way: longer than the cloud may take for one.
@@ -145,7 +147,9 @@ func (s *Server) checkSchema(ctx context.Context, _ *nothing) (*answer[wire.Sche
 		no.cause = err
 		return nil, no
 	}
-	return ok(wire.SchemaCheck{OK: len(problems) == 0, Problems: append([]string{}, problems...)}), nil
+	return ok(wire.SchemaCheck{
+		OK: len(problems) == 0, Problems: append([]string{}, problems...), Notes: append([]string{}, s.cfg.Schema.SchemaNotes(ctx)...),
+	}), nil
 }
 
 // mayLeave refuses to cut the way to the cloud while something is undelivered, unless the caller insists and has a

@@ -70,6 +70,8 @@ func (k *keeper) NoteFindings(_ context.Context, by journal.Actor, note string) 
 
 func (k *keeper) CheckSchema(context.Context) ([]string, error) { return k.schema, k.err }
 
+func (k *keeper) SchemaNotes(context.Context) []string { return []string{"No query for purchases."} }
+
 // keeping makes a server over a keeper.
 func keeping(t *testing.T, k *keeper) *register.Server {
 	t.Helper()
@@ -205,7 +207,8 @@ func TestFindingsSchemaAndMetrics(t *testing.T) {
 		t.Errorf("ack: %d %s, noted %q", w.Code, w.Body, k.noted)
 	}
 	w = ask{method: "POST", path: "/v1/schema/check", token: technicianToken}.do(t, s)
-	if w.Code != 200 || !strings.Contains(w.Body.String(), `"ok":false`) || !strings.Contains(w.Body.String(), "add.email") {
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `"ok":false`) || !strings.Contains(w.Body.String(), "add.email") ||
+		!strings.Contains(w.Body.String(), `"notes":["No query for purchases."]`) {
 		t.Errorf("schema check: %d %s", w.Code, w.Body)
 	}
 	k.err = errors.New("away")

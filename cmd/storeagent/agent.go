@@ -150,15 +150,20 @@ func (a *agent) joinCloud(ctx context.Context, getenv func(string) string) error
 	}
 	if a.cloud, err = cloud.New(cloud.Config{
 		Endpoint: c.Endpoint, CAFile: c.CAFile, Token: a.signIn, SchemaDir: filepath.Join(a.cfg.Data.Dir, "schema"),
-		MaxConns: c.MaxInFlight, Log: a.log,
+		OverrideDir: filepath.Join(a.cfg.Data.Dir, "graphql"),
+		MaxConns:    c.MaxInFlight, Log: a.log,
 	}); err != nil {
 		return err
+	}
+	var finder offline.PurchaseFinder
+	if c.PurchaseLookup {
+		finder = a.cloud
 	}
 	if a.forwarder, err = offline.NewForwarder(offline.ForwarderConfig{
 		Store: a.store.Outbox(), Cloud: a.cloud, Settings: a.store.Settings(), Events: a.store.Events(), Log: a.log,
 		Currency: a.cfg.Store.Currency, MaxInFlight: c.MaxInFlight, StartRate: c.StartRate, MaxRate: c.MaxRate,
 		ResumeJitter: c.ResumeJitter.Duration, UnknownOutcome: c.UnknownOutcome, UnknownOutcomeBy: c.UnknownOutcomeBy,
-		Audit: auditor{a.store.Audit()}, Giftcards: a.cloud, Keys: keys, GiftcardHold: a.cfg.Giftcard.Hold.Duration,
+		Audit: auditor{a.store.Audit()}, Purchases: finder, Giftcards: a.cloud, Keys: keys, GiftcardHold: a.cfg.Giftcard.Hold.Duration,
 	}); err != nil {
 		return err
 	}

@@ -155,7 +155,7 @@ func (s *shop) openCloud(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.cloud, err = newCloud("http://"+l.Addr().String(), time.Minute); err != nil {
+	if s.cloud, err = newCloud("http://"+l.Addr().String(), time.Minute, ""); err != nil {
 		l.Close()
 		return err
 	}
@@ -168,8 +168,9 @@ func (s *shop) openCloud(ctx context.Context) error {
 	return nil
 }
 
-// newCloud makes the simulated cloud of one store, gzip on and with access tokens that are good for that long.
-func newCloud(issuer string, access time.Duration) (*cloudsim.Sim, error) {
+// newCloud makes the simulated cloud of one store, gzip on and with access tokens that are good for that long. It finds
+// purchases by the query of that name; "" is none, as the vendor documents none.
+func newCloud(issuer string, access time.Duration, purchaseQuery string) (*cloudsim.Sim, error) {
 	signIn, err := cloudsim.NewSignIn(cloudsim.SignInOptions{
 		Issuer: issuer, ClientID: cloudClientID, AccessLifetime: access, Interval: time.Second,
 	})
@@ -178,6 +179,7 @@ func newCloud(issuer string, access time.Duration) (*cloudsim.Sim, error) {
 	}
 	sim, err := cloudsim.New(cloudsim.Options{
 		SignIn: signIn, Goods: cloudGoods(), Barcodes: true, PINs: map[string]string{giftcardID: giftcardPIN}, DelayPeriod: time.Hour,
+		PurchaseQuery: purchaseQuery,
 	})
 	if err != nil {
 		return nil, err

@@ -239,8 +239,9 @@ func (c simScannerCmd) Run(e *env) error {
 }
 
 type simCloudCmd struct {
-	Port   string        `help:"tcp:HOST:PORT to listen on." required:"" placeholder:"ADDRESS"`
-	Access time.Duration `help:"How long an access token is good." default:"1m"`
+	Port          string        `help:"tcp:HOST:PORT to listen on." required:"" placeholder:"ADDRESS"`
+	Access        time.Duration `help:"How long an access token is good." default:"1m"`
+	PurchaseQuery string        `help:"Offer a query that finds purchases: purchase, purchases or purchaseByTransaction. The vendor documents none." enum:",purchase,purchases,purchaseByTransaction" default:"" placeholder:"NAME"`
 }
 
 // Run runs the simulated cloud.
@@ -254,7 +255,7 @@ func (c simCloudCmd) Run(e *env) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	sim, err := newCloud("http://"+l.Addr().String(), c.Access)
+	sim, err := newCloud("http://"+l.Addr().String(), c.Access, c.PurchaseQuery)
 	if err != nil {
 		l.Close()
 		return err

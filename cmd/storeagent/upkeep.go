@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"storeagent/offline"
@@ -235,10 +236,11 @@ func (c schemaCheckCmd) Run(e *env) error {
 	switch {
 	case c.JSON:
 		err = e.printJSON(r)
-	case r.OK:
-		e.printf("The cloud offers all that this agent needs.\n")
 	default:
-		for _, p := range r.Problems {
+		if r.OK {
+			e.printf("The cloud offers all that this agent needs.\n")
+		}
+		for _, p := range slices.Concat(r.Problems, r.Notes) {
 			e.printf("%s\n", p)
 		}
 	}

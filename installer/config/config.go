@@ -72,6 +72,7 @@ type Cloud struct {
 	SendPurchases    bool     `toml:"send_purchases"`
 	UnknownOutcome   string   `toml:"unknown_outcome"`
 	UnknownOutcomeBy string   `toml:"unknown_outcome_by"`
+	PurchaseLookup   bool     `toml:"purchase_lookup"` // settle purchases in doubt by a query that the tenant's schema shows
 	MaxInFlight      int      `toml:"max_in_flight"`
 	MaxRate          float64  `toml:"max_rate"`   // requests per second
 	StartRate        float64  `toml:"start_rate"` // requests per second

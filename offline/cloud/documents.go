@@ -103,7 +103,7 @@ func readDocuments(dir string) (map[string]document, error) {
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".graphql")
-		if _, ok := docs[name]; !ok {
+		if _, ok := docs[name]; !ok && name != purchaseDocument {
 			return nil, fmt.Errorf("read override %s: there is no built-in document of that name to replace", file)
 		}
 		text, err := os.ReadFile(file)
@@ -131,6 +131,9 @@ func parseDocument(name, text string) (document, error) {
 		return document{}, fmt.Errorf("%s.graphql: it must begin with query or mutation and a name", name)
 	}
 	d := document{text: text, name: text[m[2]:m[3]], nameEnd: m[3], declares: m[4] >= 0}
+	if name == purchaseDocument && (!strings.HasPrefix(text, "query") || !variable("transactionId").MatchString(text) || !firstField.MatchString(text)) {
+		return document{}, fmt.Errorf("%s.graphql: it must be a query that uses $transactionId", name)
+	}
 	for _, sp := range specs() {
 		if sp.field != name {
 			continue

@@ -90,7 +90,9 @@ func (f introspectedField) object() objectField {
 	}
 	for _, a := range f.Args {
 		o.args = append(o.args, a.Name)
-		o.hard = o.hard || a.Type != nil && a.Type.Kind == "NON_NULL" && a.DefaultValue == nil
+		if a.Type != nil && a.Type.Kind == "NON_NULL" && a.DefaultValue == nil {
+			o.needs, o.hard = append(o.needs, a.Name), true
+		}
 	}
 	return o
 }

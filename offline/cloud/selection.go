@@ -165,6 +165,7 @@ type objectField struct {
 	object bool   // it has fields of its own
 	list   bool
 	args   []string // by name; only the root's are kept
+	needs  []string // those of them that must be given
 	hard   bool     // an argument must be given
 }
 

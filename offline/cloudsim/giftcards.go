@@ -313,7 +313,7 @@ func (o Options) captureName() string {
 
 // schema is the text of the schema as the options want it.
 func (o Options) schema() string {
-	text := schemaText
+	text := withPurchases(schemaText, o.PurchaseQuery)
 	if o.NoGiftcards {
 		var kept []string
 		for line := range strings.Lines(text) {

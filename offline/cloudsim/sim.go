@@ -83,6 +83,11 @@ type Options struct {
 	Terminals []string
 	// OnTerminalStep hears of each step of a terminal payment, without a lock held. nil means nobody does.
 	OnTerminalStep func(step string)
+	// PurchaseQuery is the query that finds purchases, one of the Query constants. Empty leaves all of them out of the
+	// schema, as the vendor documents none.
+	PurchaseQuery string
+	// PurchaseLag is how long that query does not show a new purchase.
+	PurchaseLag time.Duration
 	// ErrorsWithStatus200 answers GraphQL errors with HTTP 200 instead of 400.
 	ErrorsWithStatus200 bool
 	// NoIntrospection switches introspection off.

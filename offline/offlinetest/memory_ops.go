@@ -112,6 +112,9 @@ func (m *Memory) Settle(_ context.Context, opID string, r offline.Result, events
 	if op.State != offline.InDoubt {
 		return fmt.Errorf("settle %s, which is %s: %w", opID, op.State, offline.ErrStale)
 	}
+	if r.Evidence != "" {
+		m.audit = append(m.audit, Audit{offline.Decision{OpID: opID, Action: offline.ActionEvidence, Note: r.Evidence}, offline.AgentActor()})
+	}
 	m.end(op, r)
 	m.append(events)
 	return nil

@@ -226,6 +226,9 @@ func (v Outbox) Settle(ctx context.Context, opID string, r offline.Result, event
 		if op.State != offline.InDoubt {
 			return fmt.Errorf("%w: it is %s", offline.ErrStale, op.State)
 		}
+		if err := t.evidence(op, r); err != nil {
+			return err
+		}
 		return t.end(op, r, events)
 	})
 	return act("settle", opID, err)

@@ -24,4 +24,5 @@ type Noted struct {
 type SchemaCheck struct {
 	OK       bool     `json:"ok"`
 	Problems []string `json:"problems" nullable:"false" doc:"What the cloud offers otherwise than this agent needs it, one sentence each"`
+	Notes    []string `json:"notes" nullable:"false" doc:"What it offers beyond that, one sentence each"`
 }

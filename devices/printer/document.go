@@ -13,14 +13,13 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Bounds of a document. They keep one job within what a receipt printer takes in a few minutes; the API's own limit
-// on a body (1 MiB) is met earlier by most documents.
+// Bounds of a document. The receipt of the largest sale there can be (a thousand lines in a body of 1 MiB) is within them.
 const (
-	MaxOps    = 2000      // operations of a document
-	MaxText   = 64 * 1024 // bytes of all texts of a document
-	MaxFeed   = 100       // lines of one feed
-	MaxCopies = 10        // copies of one job
-	MaxRaw    = 1 << 20   // bytes of a raw job
+	MaxOps    = 8000    // operations of a document
+	MaxText   = 1 << 20 // bytes of all texts of a document
+	MaxFeed   = 100     // lines of one feed
+	MaxCopies = 10      // copies of one job
+	MaxRaw    = 1 << 20 // bytes of a raw job
 )
 
 // ParseDocument decodes a document strictly: names are case-sensitive, a field that its operation does not have is

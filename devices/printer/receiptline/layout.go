@@ -105,22 +105,23 @@ func (p *page) text(cells []cell) error {
 		return nil
 	}
 	widths := make([]int, len(cells))
-	width := p.frame(len(cells))
 	rows := make([][]row, len(cells))
 	count := 1
 	for i, c := range cells {
 		widths[i] = c.width
-		width += c.width
 		var err error
 		if rows[i], err = wrapRows(c.units, c.width, p.wrap); err != nil {
 			return err
 		}
 		count = max(count, len(rows[i]))
 	}
-	first := (p.columns - width) * p.align / 2
+	first := (p.columns - p.total(cells)) * p.align / 2
 	p.ruleBefore(first, widths)
 	if len(p.doc)+count > printer.MaxOps+1 {
 		count = max(printer.MaxOps+1-len(p.doc), 0) // the caller refuses it
+	}
+	if p.whole(cells, rows, count) {
+		return nil
 	}
 	for n := range count {
 		line := make([]row, len(cells))
@@ -129,13 +130,48 @@ func (p *page) text(cells []cell) error {
 				line[i] = rows[i][n]
 			}
 		}
-		p.row(first, cells, line)
+		p.row(first, cells, line, 1)
 	}
 	return nil
 }
 
-// row prints one line of the paper.
-func (p *page) row(first int, cells []cell, line []row) {
+// whole prints all rows of a line of text at once, where each column has one style and one size.
+func (p *page) whole(cells []cell, rows [][]row, count int) bool {
+	line := make([]row, len(cells))
+	for i := range cells {
+		for n, r := range rows[i] {
+			segments := inStyles(r)
+			if len(segments) > 1 || len(segments) == 1 && len(line[i]) > 0 && segments[0].style != line[i][0].style ||
+				p.border == ruled && count > 1 && r.height() > 1 {
+				return false
+			}
+			text := strings.Repeat("\n", min(n, 1))
+			if len(segments) == 1 {
+				text += segments[0].text
+			}
+			switch {
+			case len(line[i]) > 0:
+				line[i][0].text += text
+			case len(segments) == 1:
+				line[i] = row{{strings.Repeat("\n", n) + segments[0].text, segments[0].style}}
+			}
+		}
+	}
+	p.row((p.columns-p.total(cells))*p.align/2, cells, line, count)
+	return true
+}
+
+// total is the width of a line with those columns.
+func (p *page) total(cells []cell) int {
+	width := p.frame(len(cells))
+	for _, c := range cells {
+		width += c.width
+	}
+	return width
+}
+
+// row prints a line of the paper, or several where the rows are of one style and hold line ends.
+func (p *page) row(first int, cells []cell, line []row, count int) {
 	if len(cells) == 1 && cells[0].width == p.columns && p.border != ruled {
 		if segments := inStyles(line[0]); len(segments) <= 1 {
 			op := printer.Op{Op: "text", Align: alignNames[cells[0].align]}
@@ -152,19 +188,20 @@ func (p *page) row(first int, cells []cell, line []row) {
 	for _, r := range line {
 		height = max(height, r.height())
 	}
+	bar := printer.Cell{Text: strings.TrimSuffix(strings.Repeat("│\n", count), "\n"), Width: 1, CharHeight: scale(height)}
 	var l lineOf
 	l.blank(first)
 	for i, c := range cells {
 		switch {
 		case p.border == ruled:
-			l.add(printer.Cell{Text: "│", Width: 1, CharHeight: scale(height)})
+			l.add(bar)
 		case i > 0:
 			l.blank(p.border)
 		}
 		l.cell(c, line[i])
 	}
 	if p.border == ruled {
-		l.add(printer.Cell{Text: "│", Width: 1, CharHeight: scale(height)})
+		l.add(bar)
 	}
 	p.add(printer.Op{Op: "columns", Cells: l.cells})
 }

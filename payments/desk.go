@@ -35,6 +35,8 @@ type Desk struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced whenever a payment changed
 	orphans []Payment     // approvals that no sale claimed in time, as last looked up
+	// payments that ended otherwise than their terminal says
+	contradicted []Payment
 }
 
 // NewDesk makes a Desk. Nothing happens at a terminal before Run.
@@ -55,6 +57,9 @@ func (d *Desk) Run(ctx context.Context) error {
 	open, err := d.journal.Open(ctx)
 	if err != nil {
 		return fmt.Errorf("read open payments: %w", err)
+	}
+	if err := d.watchContradictions(ctx); err != nil {
+		return err
 	}
 	close(d.ready)
 	for _, p := range open {
@@ -201,16 +206,15 @@ func (d *Desk) Resolve(ctx context.Context, id string, outcome State, note strin
 			return Payment{}, err
 		}
 	}
+	r := Resolution{
+		At: time.Now().UTC().Truncate(time.Millisecond), By: entry(p).Actor.Name, Outcome: outcome, Note: note,
+	}
 	m, _ := p.pending()
-	if !m.State.Blocks() {
-		return p, fmt.Errorf("resolve payment in state %s: %w", p.State, ErrState)
+	if m.State.Blocks() {
+		p, m = p.decide(m, r)
+	} else if p, m, err = p.redecide(r); err != nil {
+		return p, err
 	}
-	if outcome == Approved {
-		m.approve(Outcome{State: Approved, ApprovedAmount: m.Amount})
-	} else {
-		m.fail("resolved as not charged by a person")
-	}
-	p.put(m)
 	if m.ID != p.ID { // the audit names the payment's state, which is not what was decided here
 		note = fmt.Sprintf("%s %s: %s", m.Type, m.State, note)
 	}
@@ -219,11 +223,24 @@ func (d *Desk) Resolve(ctx context.Context, id string, outcome State, note strin
 	if err := d.journal.Resolve(ctx, p, note, e); err != nil {
 		return Payment{}, err
 	}
+	d.noteContradiction(p)
 	d.signal()
 	if w != nil {
 		w.wake()
 	}
 	return p, nil
+}
+
+// decide ends a blocking movement as a person said.
+func (p Payment) decide(m Operation, r Resolution) (Payment, Operation) {
+	if r.Outcome == Approved {
+		m.approve(Outcome{State: Approved, ApprovedAmount: m.Amount})
+	} else {
+		m.fail("resolved as not charged by a person")
+	}
+	m.Resolution = &r
+	p.put(m)
+	return p, m
 }
 
 // Terminals lists the configured terminals from memory.
@@ -284,6 +301,7 @@ func (d *Desk) update(ctx context.Context, p Payment) error {
 	if err := d.journal.Update(ctx, p, event(p)); err != nil {
 		return fmt.Errorf("write payment %s: %w", p.ID, err)
 	}
+	d.noteContradiction(p)
 	d.signal()
 	return nil
 }

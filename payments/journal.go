@@ -11,9 +11,11 @@ import (
 type Filter struct {
 	State    State
 	Attached *bool // false: approvals that no sale has claimed
-	Since    time.Time
-	Limit    int    // 1..500
-	Cursor   string // as returned by the previous page
+	// Contradicted selects the payments that are Contradicted().
+	Contradicted bool
+	Since        time.Time
+	Limit        int    // 1..500
+	Cursor       string // as returned by the previous page
 }
 
 // Journal keeps payments on disk. Every method that changes something returns only after its commit is durable

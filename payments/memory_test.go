@@ -160,6 +160,9 @@ func (m *memory) List(_ context.Context, f payments.Filter) ([]payments.Payment,
 		if f.Attached != nil && !*f.Attached && (p.State != payments.Approved || p.SaleID != "") {
 			continue
 		}
+		if f.Contradicted && !p.Contradicted() {
+			continue
+		}
 		list = append(list, p)
 	}
 	return list, "", nil

@@ -38,6 +38,7 @@ type Operation struct {
 	Decline           *Decline      `json:"decline,omitempty"`
 	CancelRequested   bool          `json:"cancelRequested,omitempty"`
 	Problem           string        `json:"problem,omitempty"`
+	Resolution        *Resolution   `json:"resolution,omitempty"`
 
 	// As in Payment.
 	Ref      string   `json:"-"`
@@ -62,7 +63,7 @@ func (p Payment) own() Operation {
 		ID: p.ID, Type: OperationType(p.Type), State: p.State, Amount: p.Amount, ApprovedAmount: p.ApprovedAmount,
 		CreatedAt: p.CreatedAt, FinishedAt: p.FinishedAt, CardBrand: p.CardBrand, Last4: p.Last4, EntryMode: p.EntryMode,
 		ApprovalCode: p.ApprovalCode, TerminalReference: p.TerminalReference, SignatureRequired: p.SignatureRequired,
-		Receipt: &r, Prompt: p.Prompt, Decline: p.Decline, CancelRequested: p.CancelRequested, Problem: p.Problem,
+		Receipt: &r, Prompt: p.Prompt, Decline: p.Decline, CancelRequested: p.CancelRequested, Problem: p.Problem, Resolution: p.Resolution,
 		Ref: p.Ref, Baseline: p.Baseline, Told: p.Told,
 	}
 }
@@ -95,7 +96,7 @@ func (p *Payment) put(o Operation) {
 		p.CardBrand, p.Last4, p.EntryMode = o.CardBrand, o.Last4, o.EntryMode
 		p.ApprovalCode, p.TerminalReference, p.SignatureRequired = o.ApprovalCode, o.TerminalReference, o.SignatureRequired
 		p.Prompt, p.Decline, p.CancelRequested, p.Problem = o.Prompt, o.Decline, o.CancelRequested, o.Problem
-		p.Baseline, p.Told = o.Baseline, o.Told
+		p.Baseline, p.Told, p.Resolution = o.Baseline, o.Told, o.Resolution
 		if o.Receipt != nil {
 			p.Receipt = *o.Receipt
 		}

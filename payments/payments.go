@@ -103,6 +103,8 @@ type Payment struct {
 	Problem           string        `json:"problem,omitempty" doc:"Why it is in doubt, unresolved or failed"`
 	Operations        []Operation   `json:"operations" nullable:"false" doc:"Voids, captures and tips, oldest first"`
 	AlarmedAt         *time.Time    `json:"alarmedAt,omitempty" doc:"When it was reported as approved and claimed by no sale"`
+	Resolution        *Resolution   `json:"resolution,omitempty" doc:"A person's word on how it ended"`
+	Evidence          []Evidence    `json:"evidence,omitempty" doc:"What the terminal said after the payment had its end, oldest first"`
 
 	// Ref names the attempt at the terminal; see Txn.
 	Ref string `json:"-"`

@@ -17,6 +17,8 @@ type worker struct {
 	name     string
 	jobs     chan *attempt // the journal admits one open payment per terminal, so one place is enough
 	woken    chan struct{} // a person resolved something
+	heard    chan string   // refs of attempts whose answer came when nobody waited for it
+	owed     *unheard      // what to ask when the terminal is there again; run's goroutine alone uses it
 
 	use    sync.Mutex // held while the terminal is talked to
 	settle sync.Mutex // held while a payment in doubt is settled, by recovery or by a person
@@ -28,7 +30,18 @@ type worker struct {
 }
 
 func newWorker(d *Desk, t Terminal) *worker {
-	return &worker{desk: d, terminal: t, name: t.Info().Name, jobs: make(chan *attempt, 1), woken: make(chan struct{}, 1)}
+	w := &worker{
+		desk: d, terminal: t, name: t.Info().Name, jobs: make(chan *attempt, 1), woken: make(chan struct{}, 1), heard: make(chan string, 8),
+	}
+	if t, ok := t.(Witness); ok {
+		t.Heard(func(ref string) {
+			select {
+			case w.heard <- ref:
+			default: // nobody listens; the terminal may say it again
+			}
+		})
+	}
+	return w
 }
 
 // run settles the open payments, then takes new ones until ctx ends.
@@ -53,11 +66,22 @@ func (w *worker) run(ctx context.Context, open []Payment) {
 		}
 	}
 	for {
+		var again <-chan time.Time
+		if w.owed != nil {
+			again = time.After(hearEvery)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case a := <-w.jobs:
+			if w.terminal.Caps().LastQuery == "lastOnly" {
+				w.owed = nil // covered up by this one
+			}
 			w.pay(ctx, a)
+		case ref := <-w.heard:
+			w.hear(ctx, ref)
+		case <-again:
+			w.hearOut(ctx)
 		case <-w.woken:
 		}
 	}
@@ -66,6 +90,7 @@ func (w *worker) run(ctx context.Context, open []Payment) {
 // pay runs one payment or operation to its end.
 func (w *worker) pay(ctx context.Context, a *attempt) {
 	a.ctx = ctx
+	a.refresh()
 	err := w.do(ctx, a)
 	w.mu.Lock()
 	if w.attempt == a {
@@ -104,15 +129,20 @@ func (w *worker) recover(ctx context.Context, p Payment) {
 	w.setBlocking(p.ID)
 	defer w.setBlocking("")
 	wait := 500 * time.Millisecond
+	var silent string // the movement that the terminal could not be asked about
 	for ctx.Err() == nil {
 		m, _ := p.pending()
 		if m.State == InDoubt {
 			var err error
-			if p, err = w.ask(ctx, p); err != nil {
+			if p, err = w.ask(ctx, p, m.ID); err != nil {
 				w.desk.log.Warn("cannot recover payment yet", "terminal", w.name, "payment", p.ID, "err", err)
+				silent = m.ID
 			}
 		}
 		if !p.Blocks() {
+			if silent != "" && p.movement(silent).Resolution != nil {
+				w.owed = &unheard{p.ID, silent}
+			}
 			return
 		}
 		var retry <-chan time.Time
@@ -123,6 +153,8 @@ func (w *worker) recover(ctx context.Context, p Payment) {
 		select {
 		case <-ctx.Done():
 		case <-retry:
+		case ref := <-w.heard:
+			w.hear(ctx, ref)
 		case <-w.woken:
 		}
 		if now, err := w.desk.journal.Get(ctx, p.ID); err == nil {
@@ -131,9 +163,10 @@ func (w *worker) recover(ctx context.Context, p Payment) {
 	}
 }
 
-// ask makes one recovery query and commits what it found. It gives back the payment as it now is.
-func (w *worker) ask(ctx context.Context, p Payment) (Payment, error) {
-	m, _ := p.pending()
+// ask makes one recovery query about a movement and commits what it found: its end, or, where it has one already,
+// evidence. It gives back the payment as it now is.
+func (w *worker) ask(ctx context.Context, p Payment, id string) (Payment, error) {
+	m := p.movement(id)
 	w.use.Lock()
 	verdict, out, err := w.terminal.Recover(ctx, p.attempt(m))
 	var slip *Receipt
@@ -150,9 +183,11 @@ func (w *worker) ask(ctx context.Context, p Payment) (Payment, error) {
 	if err != nil {
 		return p, err
 	}
-	if m = now.movement(m.ID); m.State != InDoubt { // a person was faster; their word stands
-		w.desk.log.Warn("late answer for a resolved payment", "terminal", w.name, "payment", p.ID, "verdict", verdict, "said", out.State)
+	switch m = now.movement(id); {
+	case m.State == Unresolved && verdict == Unknown:
 		return now, nil
+	case !m.State.Blocks(): // a person was faster; their word stands
+		return w.keep(ctx, now, m, verdict, out)
 	}
 	settled := now
 	m.apply(verdict, out)
@@ -281,6 +316,15 @@ func (a *attempt) change(ctx context.Context, edit func(*Operation) error) (Paym
 	}
 	a.p = next
 	return next, nil
+}
+
+// refresh reads the payment again: since the operation was written down, evidence may have come.
+func (a *attempt) refresh() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now, err := a.worker.desk.journal.Get(a.ctx, a.p.ID); err == nil {
+		a.p = now
+	}
 }
 
 // Sending implements Events.

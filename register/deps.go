@@ -87,6 +87,8 @@ type Payments interface {
 	Display(ctx context.Context, terminal string, lines []string, d time.Duration) error
 	// Orphans lists, from memory, approvals that no sale claimed in time.
 	Orphans() []payments.Payment
+	// Contradicted lists, from memory, the payments that ended otherwise than their terminal says.
+	Contradicted() []payments.Payment
 	Terminals() []payments.TerminalInfo
 	// TerminalStatus asks the terminal itself; it never moves money.
 	TerminalStatus(ctx context.Context, name string) (payments.TerminalInfo, error)

@@ -80,6 +80,18 @@ func (t till) Display(_ context.Context, terminal string, lines []string, _ time
 	return nil
 }
 
+func (t till) Contradicted() []payments.Payment {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []payments.Payment
+	for _, p := range t.payments {
+		if p.Contradicted() {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
 func (t till) Orphans() []payments.Payment {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -187,5 +199,22 @@ func TestStatusNamesPaymentsWithoutSale(t *testing.T) {
 	w := ask{method: "GET", path: "/v1/status", token: registerToken}.do(t, newServer(t, m))
 	if body := w.Body.String(); !strings.Contains(body, "payment_without_sale") || !strings.Contains(body, "pay-1") || !strings.Contains(body, "/void") {
 		t.Errorf("%d %s", w.Code, body)
+	}
+}
+
+func TestStatusNamesContradictedPayments(t *testing.T) {
+	m := newMemory()
+	p := approved(t)
+	p.Evidence = []payments.Evidence{{Outcome: payments.Failed, Detail: "the terminal does not know it: nothing was charged", Contradicts: true}}
+	m.payments = []payments.Payment{p}
+	s := newServer(t, m)
+	w := ask{method: "GET", path: "/v1/status", token: registerToken}.do(t, s)
+	if body := w.Body.String(); !strings.Contains(body, "payment_contradicted") || !strings.Contains(body, "pay-1") || !strings.Contains(body, "nothing was charged") {
+		t.Errorf("%d %s", w.Code, body)
+	}
+	p.Evidence[0].Settled = true
+	w = ask{method: "GET", path: "/v1/status", token: registerToken}.do(t, s)
+	if strings.Contains(w.Body.String(), "payment_contradicted") {
+		t.Errorf("a person decided: %s", w.Body)
 	}
 }

@@ -41,6 +41,7 @@ func (s *Server) status(ctx context.Context) wire.Status {
 	st.Problems = append(st.Problems, signInProblems(st.SignIn)...)
 	st.Problems = append(st.Problems, terminalProblems(terminals)...)
 	st.Problems = append(st.Problems, orphanProblems(s.cfg.Payments.Orphans())...)
+	st.Problems = append(st.Problems, contradictionProblems(s.cfg.Payments.Contradicted())...)
 	st.Problems = append(st.Problems, deviceProblems(list)...)
 	return st
 }
@@ -92,6 +93,22 @@ func orphanProblems(list []payments.Payment) []wire.StatusProblem {
 		problems = append(problems, wire.StatusProblem{Code: "payment_without_sale", Severity: "error",
 			Message: fmt.Sprintf("Payment %s of %s %s at terminal %s is approved, and no sale has claimed it.", p.ID, p.Amount, p.Currency, p.Terminal),
 			Hint:    "Hand over the sale with a tender that names it, or take it back: POST /v1/payments/{id}/void."})
+	}
+	return problems
+}
+
+func contradictionProblems(list []payments.Payment) []wire.StatusProblem {
+	var problems []wire.StatusProblem
+	for _, p := range list {
+		said := ""
+		for _, e := range p.Evidence {
+			if e.Contradicts && !e.Settled {
+				said = e.Detail
+			}
+		}
+		problems = append(problems, wire.StatusProblem{Code: "payment_contradicted", Severity: "error",
+			Message: fmt.Sprintf("Payment %s of %s %s at terminal %s is %s here, but later %s.", p.ID, p.Amount, p.Currency, p.Terminal, p.State, said),
+			Hint:    "Look at the terminal's slips or ask the bank, then say what holds: POST /v1/payments/{id}/resolve."})
 	}
 	return problems
 }

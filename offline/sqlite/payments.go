@@ -62,6 +62,11 @@ func scanPayment(row scanner) (seq int64, p payments.Payment, err error) {
 			amounts = append(amounts, a)
 		}
 	}
+	for _, e := range p.Evidence {
+		if e.ApprovedAmount != nil {
+			amounts = append(amounts, e.ApprovedAmount)
+		}
+	}
 	if p.Original != nil {
 		amounts = append(amounts, &p.Original.Amount)
 	}
@@ -158,7 +163,7 @@ func (t *tx) setPayment(p payments.Payment, f flat) error {
 	if err := t.row(qPaymentSeq, p.ID).Scan(&seq); err != nil {
 		return notFound(err)
 	}
-	if _, err := t.exec(qPaymentSet, p.ID, string(p.State), f.told, f.body, f.memo); err != nil {
+	if _, err := t.exec(qPaymentSet, p.ID, string(p.State), f.told, f.body, f.memo, p.Contradicted()); err != nil {
 		return err
 	}
 	t.remember(newRecord(kindPayment, seq, p.ID, nil))
@@ -230,6 +235,9 @@ func (v Payments) List(ctx context.Context, f payments.Filter) ([]payments.Payme
 		c.add("sale_id <> ''")
 	default:
 		c.add("state = 'approved' AND sale_id = ''")
+	}
+	if f.Contradicted {
+		c.add("contradicted = 1")
 	}
 	if !f.Since.IsZero() {
 		c.add(paymentsSince, millis(f.Since), millis(f.Since))

@@ -43,6 +43,9 @@ func TestPaymentReadsBackWhole(t *testing.T) {
 	p.Receipt = payments.Receipt{Customer: []string{"THANK YOU"}, Merchant: []string{"COPY"}}
 	p.Baseline = payments.Baseline{Known: true, Receipt: "17", Trace: "99"}
 	p.Told = &payments.Outcome{State: payments.Approved, ApprovedAmount: approved, Baseline: payments.Baseline{Known: true, Receipt: "18"}}
+	p.Resolution = &payments.Resolution{At: at, By: "Ann", Outcome: payments.Approved, Note: "slip"}
+	said := amount(t, "9.00")
+	p.Evidence = []payments.Evidence{{At: at, Outcome: payments.Approved, ApprovedAmount: &said, Detail: "with 9.00", Contradicts: true}}
 	if err := s.Payments().Update(t.Context(), p, journal.NewEvent("payment", at, p)); err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +106,12 @@ func TestPaymentLists(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.State = state
+		if ids[i] == "p2" {
+			p.Evidence = []payments.Evidence{{Outcome: payments.Failed, Contradicts: true}}
+		}
+		if ids[i] == "p0" {
+			p.Evidence = []payments.Evidence{{Outcome: payments.Failed, Contradicts: true, Settled: true}}
+		}
 		if err := s.Payments().Update(ctx, p); err != nil {
 			t.Fatal(err)
 		}
@@ -119,6 +128,7 @@ func TestPaymentLists(t *testing.T) {
 		want []string
 		next string
 	}{
+		{"contradicted", payments.Filter{Contradicted: true}, []string{"p2"}, ""},
 		{"all, newest first", payments.Filter{}, []string{"p4", "p3", "p2", "p1", "p0"}, ""},
 		{"by state", payments.Filter{State: payments.Approved}, []string{"p2", "p0"}, ""},
 		{"attached", payments.Filter{Attached: &yes}, []string{"p0"}, ""},

@@ -157,7 +157,7 @@ const (
 	qPaymentBusy = `SELECT state FROM payments WHERE terminal = ?1 AND ` + paymentOpen + `
 		UNION ALL SELECT state FROM payment_operations WHERE terminal = ?1 AND ` + paymentOpen
 	qPaymentAdd = `INSERT INTO payments (id, terminal, state, told, created_at, body, memo) VALUES (?, ?, ?, ?, ?, ?, ?)`
-	qPaymentSet = `UPDATE payments SET state = ?2, told = ?3, body = ?4, memo = ?5 WHERE id = ?1`
+	qPaymentSet = `UPDATE payments SET state = ?2, told = ?3, body = ?4, memo = ?5, contradicted = ?6 WHERE id = ?1`
 	qPaymentSeq = `SELECT seq FROM payments WHERE id = ?`
 	qPayments   = `SELECT seq, state, sale_id, body, memo, (SELECT json_group_array(json_array(state, json(body), json(memo)))
 		FROM (SELECT state, body, memo FROM payment_operations WHERE payment_id = payments.id ORDER BY seq)) FROM payments`

@@ -55,11 +55,14 @@ func (s *session) idle(ctx context.Context, wake <-chan struct{}) error {
 	}
 }
 
-// old answers a sign that nobody waits for. A frame is evidence for the log, never for a payment.
+// old answers a sign that nobody waits for. A frame never settles a payment: whoever follows it asks the report.
 func (s *session) old(ctx context.Context, sign wireline.Sign) error {
 	switch sign.Code {
 	case wireline.STX:
 		s.t.log.WarnContext(ctx, "terminal sent an answer that nobody waits for", "answer", describe(sign.Text))
+		if a, err := parseAnswer(sign.Text); err == nil && a.cmd == answerTo(cmdCredit) {
+			s.t.hear(a.ref)
+		}
 		return s.line.Answer(wireline.ACK)
 	case 0:
 		return s.line.Answer(wireline.NAK)

@@ -52,11 +52,13 @@ type Terminal struct {
 	mu        sync.Mutex
 	shown     string // reference of a transaction that the terminal's report showed
 	noRecords bool   // it does not answer the question for a record by number
+	told      func(ref string)
 }
 
 var (
 	_ payments.Terminal   = (*Terminal)(nil)
 	_ payments.Reconciler = (*Terminal)(nil)
+	_ payments.Witness    = (*Terminal)(nil)
 )
 
 // New makes a Terminal; nothing is opened before Run. An error names the option that cannot work.
@@ -140,6 +142,23 @@ func (t *Terminal) remember(ref string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.shown = ref
+}
+
+// Heard implements payments.Witness.
+func (t *Terminal) Heard(f func(ref string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.told = f
+}
+
+// hear passes on that an answer to an attempt came unasked. The repeat of the one just taken is none.
+func (t *Terminal) hear(ref string) {
+	t.mu.Lock()
+	told, known := t.told, ref == "" || ref == t.shown
+	t.mu.Unlock()
+	if told != nil && !known {
+		told(ref)
+	}
 }
 
 // records reports whether the terminal may be asked for a record by number; never ends that.

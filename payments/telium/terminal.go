@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,9 +55,13 @@ type Terminal struct {
 
 	mu   sync.Mutex
 	late []answer // that nobody waited for, oldest first
+	told func(ref string)
 }
 
-var _ payments.Terminal = (*Terminal)(nil)
+var (
+	_ payments.Terminal = (*Terminal)(nil)
+	_ payments.Witness  = (*Terminal)(nil)
+)
 
 // New makes a Terminal; nothing is opened before Run. An error names the option that cannot work.
 func New(c Config) (*Terminal, error) {
@@ -150,13 +155,24 @@ func (t *Terminal) Recover(ctx context.Context, at payments.Attempt) (payments.V
 // lateMax is how many late answers are kept; one payment at a time is in doubt.
 const lateMax = 4
 
-// keep remembers an answer that nobody waited for.
+// keep remembers an answer that nobody waited for, and says that it came.
 func (t *Terminal) keep(a answer) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.late = append(t.late, a); len(t.late) > lateMax {
 		t.late = t.late[1:]
 	}
+	told := t.told
+	t.mu.Unlock()
+	if told != nil {
+		told(strings.TrimRight(a.private, " "))
+	}
+}
+
+// Heard implements payments.Witness.
+func (t *Terminal) Heard(f func(ref string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.told = f
 }
 
 // Do implements payments.Terminal.

@@ -92,7 +92,7 @@ func (t *Telium) money(ctx context.Context, l *stxLine, ask string) error {
 		return err
 	}
 	amount, err := strconv.ParseInt(ask[2:10], 10, 64)
-	result := byte('0')
+	result, charged := byte('0'), false
 	switch {
 	case err != nil, ask[13:16] != t.o.Currency, b.Result != 0, b.Cancel, b.BareAbort, b.Wait:
 		result = '7'
@@ -101,9 +101,7 @@ func (t *Telium) money(ctx context.Context, l *stxLine, ask string) error {
 		n := max(t.o.FirstReceipt, 1) + len(t.ledger)
 		t.ledger = append(t.ledger, Charge{Receipt: n, Trace: n, Amount: amount, Currency: t.o.Currency, Refund: ask[12] == '2', Booked: true, At: time.Now()})
 		t.mu.Unlock()
-		if err := step(StepHost); err != nil {
-			return err
-		}
+		charged = true
 	}
 	if b.NoResult {
 		result = '9'
@@ -115,6 +113,12 @@ func (t *Telium) money(ctx context.Context, l *stxLine, ask string) error {
 	text := ask[:2] + string(result) + ask[2:10] + ask[11:12] + report + ask[13:16] + ask[16:26]
 	if b.Nonsense {
 		text = "what?"
+	}
+	if charged {
+		if err := step(StepHost); err != nil {
+			t.owe(text)
+			return err
+		}
 	}
 	return t.answers(ctx, l, text, b, step)
 }
@@ -129,15 +133,19 @@ func (t *Telium) answers(ctx context.Context, l *stxLine, text string, b Behavio
 		own := i == len(owed)-1
 		taken, err := t.answer(ctx, l, text, b, own, step)
 		if !taken {
-			t.mu.Lock()
-			t.owed = append(t.owed, text)
-			t.mu.Unlock()
+			t.owe(text)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *Telium) owe(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.owed = append(t.owed, text)
 }
 
 // answer is one exchange from the terminal's side: ENQ, the frame, EOT. own is false for an answer that was owed.

@@ -1,6 +1,7 @@
 package typeset
 
 import (
+	"fmt"
 	"image"
 	"image/draw"
 	"math"
@@ -57,15 +58,11 @@ func (t *Typesetter) place(span Span, dots int) (placed, error) {
 	if room <= 0 || span.X < 0 || len(text) == 0 {
 		return p, nil
 	}
-	pieces, err := t.split(text, d)
+	pieces, err := t.glyphs(text, d, float64(s.cellWidth()))
 	if err != nil {
 		return p, err
 	}
-	for i := range pieces {
-		if err := t.shape(&pieces[i], text, float64(s.cellWidth())); err != nil {
-			return p, err
-		}
-		q := &pieces[i]
+	for _, q := range pieces {
 		p.width += units(q.shaped.Advance) * q.em
 		yem := float64(s.cellHeight())
 		p.up = max(p.up, units(q.shaped.GlyphBounds.Ascent)*yem)
@@ -88,6 +85,43 @@ func (t *Typesetter) place(span Span, dots int) (placed, error) {
 
 // units is a length in ems.
 func units(v fixed.Int26_6) float64 { return float64(v) / 64 / emUnits }
+
+// glyphs cuts text into pieces and shapes them. A font that can't be read in the end is dropped, and others are tried.
+func (t *Typesetter) glyphs(text []rune, d Direction, cellDots float64) ([]piece, error) {
+	for {
+		pieces, err := t.split(text, d)
+		if err != nil {
+			return nil, err
+		}
+		bad, err := t.shapeAll(pieces, text, cellDots)
+		if err == nil {
+			return pieces, nil
+		}
+		t.drop(bad, err)
+	}
+}
+
+// shapeAll shapes the pieces, those of one font after each other, so that none is loaded twice for a line. Where a font
+// can't be read it returns that with the error.
+func (t *Typesetter) shapeAll(pieces []piece, text []rune, cellDots float64) (*source, error) {
+	done := map[*source]bool{}
+	for i := range pieces {
+		f := pieces[i].font
+		if done[f] {
+			continue
+		}
+		done[f] = true
+		for j := i; j < len(pieces); j++ {
+			if pieces[j].font != f {
+				continue
+			}
+			if err := t.shape(&pieces[j], text, cellDots); err != nil {
+				return f, err
+			}
+		}
+	}
+	return nil, nil
+}
 
 // split cuts text where direction, script or font change, never inside a cluster.
 func (t *Typesetter) split(text []rune, d Direction) ([]piece, error) {
@@ -169,7 +203,12 @@ func scriptsOf(text []rune) []language.Script {
 }
 
 // shape turns the characters of a piece into glyphs.
-func (t *Typesetter) shape(p *piece, text []rune, cellDots float64) error {
+func (t *Typesetter) shape(p *piece, text []rune, cellDots float64) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("shape with font %s: it is damaged: %v", p.font.path, v)
+		}
+	}()
 	face, err := t.load(p.font)
 	if err != nil {
 		return err
@@ -183,10 +222,10 @@ func (t *Typesetter) shape(p *piece, text []rune, cellDots float64) error {
 		Size: fixed.I(emUnits), Script: p.script, Language: "und",
 	})
 	switch {
-	case p.font.width > 0 && !isWide(text[p.start]):
-		p.em = cellDots / p.font.width
-	case isWide(text[p.start]):
+	case slices.ContainsFunc(text[p.start:p.end], isWide):
 		p.em = 2 * cellDots
+	case p.font.width > 0:
+		p.em = cellDots / p.font.width
 	default:
 		p.em = 1.8 * cellDots
 	}

@@ -27,15 +27,17 @@ const (
 	maxFileSize = 64 << 20         // bytes; larger files are passed over
 	scanLimit   = 10 * time.Second // of one search
 	rescanAfter = 30 * time.Second
-	maxLoaded   = 12 // fonts with their outlines in memory; one with all of Chinese takes 20 MB
-	maxChosen   = 8192
+	maxLoaded   = 32       // fonts with their outlines in memory
+	maxBytes    = 64 << 20 // of their files; one with all of Chinese has 20 MB
+	maxChosen   = 8192     // characters whose font is remembered
 )
 
 // source is one font, known by what it covers; its outlines are read when they are needed.
 type source struct {
 	data   []byte // of a built-in font
 	path   string
-	index  int // in a collection
+	size   int64 // of the file
+	index  int   // in a collection
 	family string
 	group  int // built-in, own folder, system
 	cmap   font.Cmap
@@ -49,7 +51,7 @@ func (s *source) covers(runes []rune) bool {
 		if ignorable(r) {
 			continue
 		}
-		if _, ok := s.cmap.Lookup(r); !ok {
+		if g, ok := s.cmap.Lookup(r); !ok || g == 0 {
 			return false
 		}
 	}
@@ -68,7 +70,7 @@ func (t *Typesetter) scan() {
 	t.fonts, t.loaded = nil, nil
 	clear(t.chosen)
 	for i, data := range t.opts.Builtin {
-		t.add(source{data: data, path: fmt.Sprintf("built-in %d", i)}, bytes.NewReader(data))
+		t.add(source{data: data, path: fmt.Sprintf("built-in %d", i), size: int64(len(data))}, bytes.NewReader(data))
 	}
 	files := 0
 	look := func(folder string, group int) {
@@ -131,10 +133,11 @@ func (t *Typesetter) addFile(path string, group int) {
 		return
 	}
 	defer func() { _ = f.Close() }()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() || st.Size() > maxFileSize {
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() || st.Size() > maxFileSize {
 		return
 	}
-	t.add(source{path: path, group: group}, f)
+	t.add(source{path: path, group: group, size: st.Size()}, f)
 }
 
 // add takes the upright, regular fonts of a file that have outlines in one colour. A file that is damaged is passed over.
@@ -189,33 +192,63 @@ func (t *Typesetter) load(s *source) (*font.Face, error) {
 		t.loaded = append(slices.Delete(t.loaded, i, i+1), s)
 		return s.face, nil
 	}
+	face, err := s.open()
+	if err != nil {
+		return nil, fmt.Errorf("read font %s: %w", s.path, err)
+	}
+	s.face, s.width = face, cell(face)
+	t.loaded = append(t.loaded, s)
+	bytes := int64(0)
+	for _, other := range t.loaded {
+		bytes += other.size
+	}
+	for len(t.loaded) > 1 && (len(t.loaded) > maxLoaded || bytes > maxBytes) {
+		bytes -= t.loaded[0].size
+		t.loaded[0].face = nil
+		t.loaded = slices.Delete(t.loaded, 0, 1)
+	}
+	return face, nil
+}
+
+// open reads all of a font that the search has seen only parts of: it may turn out to be damaged, or be gone.
+func (s *source) open() (face *font.Face, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("it is damaged: %v", v)
+		}
+	}()
 	var file font.Resource = bytes.NewReader(s.data)
 	if s.data == nil {
 		f, err := os.Open(s.path)
 		if err != nil {
-			return nil, fmt.Errorf("open font: %w", err)
+			return nil, err
 		}
 		defer func() { _ = f.Close() }()
 		file = f
 	}
 	loaders, err := opentype.NewLoaders(file)
-	if err != nil || s.index >= len(loaders) {
-		return nil, fmt.Errorf("read font %s: it has changed or is damaged: %w", s.path, err)
+	if err != nil {
+		return nil, err
+	}
+	if s.index >= len(loaders) {
+		return nil, errors.New("it has changed")
 	}
 	f, err := font.NewFont(loaders[s.index])
 	if err != nil {
-		return nil, fmt.Errorf("read font %s: %w", s.path, err)
+		return nil, err
 	}
-	s.face = font.NewFace(f)
+	face = font.NewFace(f)
 	if loaders[s.index].HasTable(opentype.MustNewTag("fvar")) {
-		s.face.SetVariations([]font.Variation{{Tag: opentype.MustNewTag("wght"), Value: 400}})
+		face.SetVariations([]font.Variation{{Tag: opentype.MustNewTag("wght"), Value: 400}})
 	}
-	s.width = cell(s.face)
-	if t.loaded = append(t.loaded, s); len(t.loaded) > maxLoaded {
-		t.loaded[0].face = nil
-		t.loaded = slices.Delete(t.loaded, 0, 1)
-	}
-	return s.face, nil
+	return face, nil
+}
+
+// drop forgets a font that can't be used.
+func (t *Typesetter) drop(s *source, err error) {
+	t.log.Warn("font is not used", "error", err)
+	t.fonts = slices.DeleteFunc(t.fonts, func(other *source) bool { return other == s })
+	clear(t.chosen)
 }
 
 // cell is the width of a letter, in ems, in a font whose letters are all equally wide; else 0.

@@ -40,9 +40,9 @@ func class(r rune) xbidi.Class {
 	return p.Class()
 }
 
-// levels gives the embedding level of each character. The library tells the level of a run at its start and joins runs
-// that only differ by two levels; the one case of that in text without explicit embeddings is a number behind letters
-// from the right, which belongs to them (level 2), with text from the left behind it (level 0).
+// levels gives the embedding level of each character. The library tells only the level at the start of a run and joins
+// runs that differ by two levels: of a paragraph from the left, in text without explicit embeddings, those are numbers
+// (level 2) and what is not turned (level 0).
 func (t *Typesetter) levels(text []rune, d Direction) []bidi.Level {
 	base := bidi.LeftToRight
 	if d == RightToLeft {
@@ -55,41 +55,66 @@ func (t *Typesetter) levels(text []rune, d Direction) []bidi.Level {
 		for j := run.Start; j < run.End; j++ {
 			out[j] = run.Level
 		}
-		if d == LeftToRight && run.Level == 2 {
-			for j := run.Start + number(text[run.Start:run.End]); j < run.End; j++ {
-				out[j] = 0
+	}
+	if d == LeftToRight && !slices.ContainsFunc(text, explicit) {
+		for i, n := range numbers(text) {
+			if out[i] == 0 && n {
+				out[i] = 2
+			} else if out[i] == 2 && !n {
+				out[i] = 0
 			}
 		}
 	}
 	return out
 }
 
-// number is the length of the number that text starts with, with the signs that belong to it (UAX #9, W4 and W5).
-func number(text []rune) int {
-	end, european := 0, false
+// explicit reports whether a character opens an embedding or an isolate.
+func explicit(r rune) bool { return r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 }
+
+// numbers marks the numbers that count as such in a paragraph from the left: those behind letters from the right, and
+// those in Arabic digits, with the signs that belong to them (UAX #9, W1 to W5 and W7).
+func numbers(text []rune) []bool {
+	kinds := make([]xbidi.Class, len(text))
+	strong := xbidi.L
 	for i, r := range text {
-		switch class(r) {
+		k := class(r)
+		switch k {
+		case xbidi.L, xbidi.R, xbidi.AL:
+			strong = k
+		case xbidi.NSM:
+			if i > 0 {
+				k = kinds[i-1]
+			}
 		case xbidi.EN:
-			end, european = i+1, true
-		case xbidi.AN:
-			end, european = i+1, false
-		case xbidi.ET:
-			if european && end == i {
-				end = i + 1
+			switch strong {
+			case xbidi.AL:
+				k = xbidi.AN
+			case xbidi.L:
+				k = xbidi.L
 			}
-		case xbidi.NSM, xbidi.BN:
-			if end == i {
-				end = i + 1
-			}
-		case xbidi.ES, xbidi.CS:
-			if end != i {
-				return end
-			}
-		default:
-			return end
+		}
+		kinds[i] = k
+	}
+	for i := 1; i+1 < len(kinds); i++ {
+		k, before := kinds[i], kinds[i-1]
+		if before == kinds[i+1] && (k == xbidi.CS && (before == xbidi.EN || before == xbidi.AN) || k == xbidi.ES && before == xbidi.EN) {
+			kinds[i] = before
 		}
 	}
-	return end
+	for i, end := 0, 0; i < len(kinds); i = max(i+1, end) {
+		for end = i; end < len(kinds) && kinds[end] == xbidi.ET; end++ {
+		}
+		if i > 0 && kinds[i-1] == xbidi.EN || end < len(kinds) && kinds[end] == xbidi.EN {
+			for j := i; j < end; j++ {
+				kinds[j] = xbidi.EN
+			}
+		}
+	}
+	out := make([]bool, len(text))
+	for i, k := range kinds {
+		out[i] = k == xbidi.EN || k == xbidi.AN
+	}
+	return out
 }
 
 // reorder puts pieces into the order in which they stand on the paper, from the left (UAX #9, L2).

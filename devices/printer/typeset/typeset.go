@@ -159,7 +159,7 @@ func (t *Typesetter) Line(text string, s Style, dots int) (printer.Bitmap, error
 // Spans draws pieces of text, each into its place on one line of that many dots; text wider than its place is drawn
 // narrower. The line is as high as the highest of them, and they stand on the same base line. The error is a
 // *NoFontError where a font is missing.
-func (t *Typesetter) Spans(spans []Span, dots int) (printer.Bitmap, error) {
+func (t *Typesetter) Spans(spans []Span, dots int) (b printer.Bitmap, err error) {
 	if dots < 1 || dots > MaxDots {
 		return printer.Bitmap{}, fmt.Errorf("draw line: a width of %d dots is not from 1 to %d", dots, MaxDots)
 	}
@@ -178,6 +178,11 @@ func (t *Typesetter) Spans(spans []Span, dots int) (printer.Bitmap, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	defer func() {
+		if v := recover(); v != nil { // the outlines of a damaged font
+			b, err = printer.Bitmap{}, fmt.Errorf("draw line: a font is damaged: %v", v)
+		}
+	}()
 	all := make([]placed, 0, len(spans))
 	for _, span := range spans {
 		span.Style = span.Style.defaults()

@@ -46,7 +46,7 @@ type Status struct {
 
 // Problem is a fault with its next step, for a technician.
 type Problem struct {
-	Code    string    `json:"code" doc:"missing, no_permission, busy, silent, unplugged, bad_address, cover_open, paper_out, card_data_refused or device_error"`
+	Code    string    `json:"code" doc:"missing, no_permission, busy, silent, unplugged, wrong_mode, bad_address, cover_open, paper_out, card_data_refused or device_error"`
 	Message string    `json:"message"`
 	Hint    string    `json:"hint,omitempty"`
 	Length  int       `json:"length,omitempty" doc:"Only with card_data_refused: how many characters were refused"`

@@ -283,6 +283,8 @@ func hints(kind port.Kind) string {
 		return "check that the device is on, and that cable and port settings match it"
 	case port.Unplugged:
 		return "plug the device in and switch it on; it is found again by itself"
+	case port.WrongMode:
+		return "set the device to the mode of its driver, or take the driver of its mode"
 	case port.BadAddress:
 		return "correct the port in the configuration"
 	default:

@@ -75,6 +75,8 @@ func explainCounter(err error) error {
 		no = refuse(http.StatusConflict, "overload", "There is too much on the scale.", "Take something off and ask again.")
 	case errors.Is(err, scale.ErrBelowZero):
 		no = refuse(http.StatusConflict, "below_zero", "The scale is below zero.", "Take everything off, press the scale's zero key, and weigh again.")
+	case errors.Is(err, scale.ErrFault):
+		no = refuse(http.StatusServiceUnavailable, "device_error", "The scale reports a fault.", "Look at its display; GET /v1/devices says more.")
 	case errors.Is(err, scale.ErrNoAnswer), errors.Is(err, display.ErrOffline):
 		no = refuse(http.StatusServiceUnavailable, "device_offline", "The device does not answer.", "Check its power and cable; GET /v1/devices says more.")
 	default:

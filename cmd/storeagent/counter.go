@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -27,6 +28,11 @@ func buildScale(p parts, d config.Device) (devices.Device, error) {
 		Name: d.Name, Protocol: scale.Protocol(d.Driver), Port: d.Port.String(), Open: p.open(d.Port),
 		Unit: d.Decoded.(*scaleOptions).Unit, Log: p.log, OnChange: p.onChange,
 	})
+}
+
+// buildHIDScale has no options: such a scale says its unit.
+func buildHIDScale(p parts, d config.Device) (devices.Device, error) {
+	return scale.NewHID(scale.HIDConfig{Name: d.Name, Port: d.Port.String(), Open: p.open(d.Port), Log: p.log, OnChange: p.onChange}), nil
 }
 
 func buildDisplay(p parts, d config.Device) (devices.Device, error) {
@@ -77,7 +83,7 @@ func (c *counter) Show(ctx context.Context, name string, lines []string) error {
 
 type simScaleCmd struct {
 	simPort
-	Protocol string `help:"nci or toledo." default:"nci" enum:"nci,toledo"`
+	Protocol string `help:"nci, toledo, or hid, which takes --port usb." default:"nci" enum:"nci,toledo,hid"`
 	Weight   string `help:"What lies on it, as its display shows it." default:"01.250"`
 }
 
@@ -85,6 +91,18 @@ type simScaleCmd struct {
 func (c simScaleCmd) Run(e *env) error {
 	s := devicesim.NewScale(devicesim.ScaleOptions{Toledo: c.Protocol == string(scale.Toledo)})
 	s.Put(c.Weight)
-	return c.serve(e.ctx, func(a string) { e.printf("scale (%s) at %s with %s on it\n", c.Protocol, a, c.Weight) },
-		func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error { return s.Serve(ctx, rw) })
+	ready := func(a string) { e.printf("scale (%s) at %s with %s on it\n", c.Protocol, a, c.Weight) }
+	id := devicesim.USBIdentity{VID: 0x0EB8, PID: 0xF000, Manufacturer: "SIM", Product: "Counter scale", Serial: usbSerial}
+	serve := func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error { return s.Serve(ctx, rw) }
+	switch {
+	case c.Protocol == "hid" && c.Port == "usb":
+		d := devicesim.NewUSBScale(s, id)
+		return serveUSB(e.ctx, d.USBDevice, func() { ready("hidraw:0EB8:F000:" + usbSerial) },
+			func(ctx context.Context, _ io.ReadWriteCloser, _ bool) error { return d.Serve(ctx) })
+	case c.Protocol == "hid":
+		return &exitError{exitUsage, errors.New("--protocol hid is USB: use --port usb, or --protocol nci|toledo")}
+	case c.Port == "usb":
+		return serveUSB(e.ctx, devicesim.NewUSBSerial(id).USBDevice, func() { ready("serial:0EB8:F000:" + usbSerial) }, serve)
+	}
+	return c.serve(e.ctx, ready, serve)
 }

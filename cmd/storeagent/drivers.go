@@ -12,6 +12,7 @@ import (
 	"storeagent/devices/port/usbport"
 	"storeagent/devices/printer/escpos"
 	"storeagent/devices/printer/typeset"
+	"storeagent/devices/scale"
 	"storeagent/devices/scanner"
 	"storeagent/installer/config"
 	"storeagent/offline/cloud"
@@ -94,7 +95,7 @@ func drivers() []driver {
 			Options: func() any { return &scannerOptions{} },
 		}, buildScanner},
 		{config.Driver{
-			Name: scanner.DriverHIDPOS, Category: devices.Scanner, Schemes: []string{port.SchemeHIDRaw},
+			Name: scanner.DriverHIDPOS, Category: devices.Scanner, Schemes: []string{port.SchemeHIDRaw, port.SchemeUSB},
 			Options: func() any { return &scannerOptions{} },
 		}, buildScanner},
 		{config.Driver{
@@ -117,6 +118,10 @@ func drivers() []driver {
 			Name: "toledo", Category: devices.Scale, Schemes: []string{port.SchemeSerial, port.SchemeTCP},
 			Options: func() any { return &scaleOptions{} },
 		}, buildScale},
+		{config.Driver{
+			Name: scale.DriverHID, Category: devices.Scale, Schemes: []string{port.SchemeHIDRaw, port.SchemeUSB},
+			Options: func() any { return &struct{}{} },
+		}, buildHIDScale},
 	}
 }
 

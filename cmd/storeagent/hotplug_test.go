@@ -13,5 +13,5 @@ import (
 // Every device behind a port that can be plugged in is found at once: devices.Set asks for this method.
 var _ = []interface{ Wake() }{
 	(*zvt.Terminal)(nil), (*pax.Terminal)(nil), (*telium.Terminal)(nil), (*escpos.Printer)(nil), (*display.Display)(nil),
-	(*scale.Serial)(nil), (*scanner.Scanner)(nil),
+	(*scale.Serial)(nil), (*scale.HID)(nil), (*scanner.Scanner)(nil),
 }

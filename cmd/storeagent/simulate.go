@@ -191,7 +191,8 @@ func (c simPrinterCmd) Run(e *env) error {
 
 type simScannerCmd struct {
 	simPort
-	AIM bool `help:"Send AIM identifiers; type them before the code, like ]E04006381333931." negatable:"" default:"true"`
+	Mode string `help:"With --port usb: serial (CDC-ACM), hidpos, or keyboard." default:"serial" enum:"serial,hidpos,keyboard"`
+	AIM  bool   `help:"Send AIM identifiers; type them before the code, like ]E04006381333931." negatable:"" default:"true"`
 }
 
 // Run runs a simulated scanner: each line of standard input is one scan.
@@ -212,30 +213,53 @@ func (c simScannerCmd) Run(e *env) error {
 	ready := func(a string) { e.printf("scanner at %s, type a code and press Enter\n", a) }
 	serve := func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error {
 		s := devicesim.NewScanner(rw, devicesim.ScannerOptions{AIM: c.AIM})
-		for {
-			select {
-			case <-ctx.Done():
+		return scanLines(ctx, cancel, lines, c.AIM, s.Scan)
+	}
+	if c.Mode != "serial" && c.Port != "usb" {
+		return &exitError{exitUsage, fmt.Errorf("--mode %s is USB: use --port usb", c.Mode)}
+	}
+	if c.Port != "usb" {
+		return c.serve(ctx, ready, serve)
+	}
+	id := devicesim.USBIdentity{Manufacturer: "SIM", Product: "Scanner", Serial: usbSerial}
+	switch c.Mode {
+	case "hidpos":
+		id.VID, id.PID = 0x0C2E, 0x0B07
+		s := devicesim.NewUSBScanner(id)
+		return serveUSB(ctx, s.USBDevice, func() { ready("hidraw:0C2E:0B07:" + usbSerial) }, func(ctx context.Context, _ io.ReadWriteCloser, _ bool) error {
+			return scanLines(ctx, cancel, lines, true, s.Scan)
+		})
+	case "keyboard":
+		id.VID, id.PID = 0x05E0, 0x1200
+		k := devicesim.NewUSBKeyboard(id)
+		return serveUSB(ctx, k.USBDevice, func() { ready("evdev:05E0:1200:" + usbSerial) }, func(ctx context.Context, _ io.ReadWriteCloser, _ bool) error {
+			return scanLines(ctx, cancel, lines, false, func(aim, data string) error { return k.Scan(aim + data) })
+		})
+	}
+	id.VID, id.PID = 0x0C2E, 0x0720
+	return serveUSB(ctx, devicesim.NewUSBSerial(id).USBDevice, func() { ready("serial:0C2E:0720:" + usbSerial) }, serve)
+}
+
+// scanLines scans each line until ctx ends, and after the last one calls done. With aim, a line may begin with its AIM identifier.
+func scanLines(ctx context.Context, done func(), lines <-chan string, aim bool, scan func(aim, data string) error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case line, ok := <-lines:
+			if !ok {
+				done()
 				return nil
-			case line, ok := <-lines:
-				if !ok {
-					cancel()
-					return nil
-				}
-				aim := ""
-				if c.AIM && len(line) >= 3 && line[0] == ']' {
-					aim, line = line[:3], line[3:]
-				}
-				if err := s.Scan(aim, line); err != nil {
-					return err
-				}
+			}
+			id := ""
+			if aim && len(line) >= 3 && line[0] == ']' {
+				id, line = line[:3], line[3:]
+			}
+			if err := scan(id, line); err != nil {
+				return err
 			}
 		}
 	}
-	if c.Port == "usb" {
-		d := devicesim.NewUSBSerial(devicesim.USBIdentity{VID: 0x0C2E, PID: 0x0720, Manufacturer: "SIM", Product: "Scanner", Serial: usbSerial})
-		return serveUSB(ctx, d.USBDevice, func() { ready("serial:0C2E:0720:" + usbSerial) }, serve)
-	}
-	return c.serve(ctx, ready, serve)
 }
 
 type simCloudCmd struct {

@@ -24,6 +24,9 @@ type Scale struct {
 	under  bool
 	deaf   bool
 	asked  int
+
+	hidStatus byte
+	onChange  bool
 }
 
 // NewScale makes an empty scale at rest.

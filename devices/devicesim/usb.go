@@ -334,6 +334,14 @@ func (d *USBDevice) sendIn(endpoint byte, message []byte) error {
 	return d.flush(endpoint)
 }
 
+// sendNewest is sendIn for what grows old: a message that nobody fetched is replaced.
+func (d *USBDevice) sendNewest(endpoint byte, message []byte) error {
+	d.mu.Lock()
+	delete(d.queued, endpoint)
+	d.mu.Unlock()
+	return d.sendIn(endpoint, message)
+}
+
 // Unplug pulls the cable: the kernel's nodes go, and who has one open sees the device vanish.
 func (d *USBDevice) Unplug() error {
 	d.mu.Lock()

@@ -1,6 +1,7 @@
 package devicesim
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"sync"
@@ -112,6 +113,42 @@ func (s USBScanner) Scan(aim, data string) error {
 		}
 	}
 	return nil
+}
+
+// scaleReport describes a scale with one report, 3: status, unit, exponent, and a weight of two bytes (USB-IF, HID Point of
+// Sale Usage Tables 1.02, usage page 8Dh).
+var scaleReport = []byte{
+	0x05, 0x8D, 0x09, 0x20, 0xA1, 0x01, 0x09, 0x32, 0xA1, 0x02, 0x85, 0x03, 0x75, 0x08, 0x95, 0x01,
+	0x15, 0x01, 0x25, 0x08, 0x09, 0x70, 0xA1, 0x02, 0x19, 0x71, 0x29, 0x78, 0x81, 0x00, 0xC0, // status
+	0x15, 0x01, 0x25, 0x0C, 0x09, 0x50, 0xA1, 0x02, 0x19, 0x51, 0x29, 0x5C, 0x81, 0x00, 0xC0, // unit
+	0x09, 0x41, 0x15, 0x81, 0x25, 0x7F, 0x81, 0x02, // exponent
+	0x09, 0x40, 0x15, 0x00, 0x27, 0xFF, 0xFF, 0x00, 0x00, 0x75, 0x10, 0x81, 0x02, 0xC0, 0xC0, // weight
+}
+
+// USBScale is a scale that is a human interface device.
+type USBScale struct {
+	*USBDevice
+	scale *Scale
+}
+
+// NewUSBScale is the cable of a simulated HID scale; an id of zero is one of Mettler Toledo's. Serve lets it talk.
+func NewUSBScale(s *Scale, id USBIdentity) USBScale {
+	if id.VID == 0 {
+		id.VID, id.PID, id.Manufacturer, id.Product = 0x0EB8, 0xF000, "SIM", "POS scale"
+	}
+	d := newHID(id, 0, 0, 8, scaleReport)
+	d.control = func(setup usbSetup, _ []byte) ([]byte, bool) {
+		if setup.kind == 0xA1 && setup.request == 1 && setup.value == 0x0103 { // GET_REPORT, input, 3
+			return s.HIDReport()
+		}
+		return nil, setup.kind == 0x21
+	}
+	return USBScale{d, s}
+}
+
+// Serve lets the scale talk until it is unplugged or ctx ends.
+func (s USBScale) Serve(ctx context.Context) error {
+	return s.scale.ServeReports(ctx, func(report []byte) error { return s.sendNewest(1, report) })
 }
 
 // USBKeyboard is a bar code scanner in keyboard mode.

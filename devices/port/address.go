@@ -30,7 +30,7 @@ const (
 	SchemeFile   = "file"
 	SchemeHIDRaw = "hidraw"
 	SchemeEvdev  = "evdev"
-	SchemeUSB    = "usb"   // VID:PID[:SERIAL][?interface=N]: the bulk pipes of a device, through libusb
+	SchemeUSB    = "usb"   // VID:PID[:SERIAL][?interface=N]: the pipes of a printer, HID scanner or scale, through libusb
 	SchemeHTTPS  = "https" // https://HOST:PORT/PATH, for drivers that speak HTTP themselves: no Opener opens it
 	// SchemePrinter is printer:NAME?pin=2, for what is plugged into a configured printer: no Opener opens it.
 	SchemePrinter = "printer"

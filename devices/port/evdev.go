@@ -34,7 +34,11 @@ func (e Evdev) Open(ctx context.Context, a Address) (Port, error) {
 	if grab == nil {
 		grab = grabNode
 	}
-	return openInput(a, path, grab)
+	n, err := openInput(a, path, grab)
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 // list reads the ids of all event nodes that type digits and Enter: a scanner may have further nodes for media keys.

@@ -56,8 +56,8 @@ func (s *sink) Write(b []byte) (int, error) {
 }
 
 func (s *sink) Close() error {
+	_ = s.Conn.Close() // first, so that a read ends by our own Close
 	_ = s.far.Close()
-	_ = s.Conn.Close()
 	return s.file.Close()
 }
 

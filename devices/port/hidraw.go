@@ -25,14 +25,48 @@ func (h HIDRaw) Open(ctx context.Context, a Address) (Port, error) {
 	}
 	path := a.Target
 	if vid, pid, serial, ok := a.USBID(); ok {
-		name, err := only(h.list(), vid, pid, serial)
+		name, err := only(pointOfSale(h.list(), vid, pid), vid, pid, serial)
 		if err != nil {
 			err.Address = a.String()
 			return nil, err
 		}
 		path = filepath.Join(or(h.Dev, "/dev"), name)
 	}
-	return openInput(a, path, lockNode)
+	n, err := openInput(a, path, lockNode)
+	if err != nil {
+		return nil, err
+	}
+	return &hidNode{n, h.descriptor(path)}, nil
+}
+
+// hidNode is an open hidraw node. It is a Reports.
+type hidNode struct {
+	*inputNode
+	descriptor []byte
+}
+
+// Descriptor implements Reports.
+func (n *hidNode) Descriptor() []byte { return n.descriptor }
+
+// descriptor is that of the node at path, nil where the kernel shows none.
+func (h HIDRaw) descriptor(path string) []byte {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	b, err := os.ReadFile(filepath.Join(or(h.Sys, "/sys/class/hidraw"), filepath.Base(path), "device", "report_descriptor"))
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// pointOfSale leaves out what else a scanner or scale of that id is, such as a keyboard: it may have several nodes.
+func pointOfSale(nodes []usbNode, vid, pid string) []usbNode {
+	fits := func(n usbNode) bool { return n.vid == vid && n.pid == pid }
+	if !slices.ContainsFunc(nodes, func(n usbNode) bool { return fits(n) && n.pos }) {
+		return nodes
+	}
+	return slices.DeleteFunc(nodes, func(n usbNode) bool { return fits(n) && !n.pos })
 }
 
 func or(text, fallback string) string {
@@ -43,7 +77,10 @@ func or(text, fallback string) string {
 }
 
 // usbNode is a node of a USB device.
-type usbNode struct{ name, vid, pid, serial string }
+type usbNode struct {
+	name, vid, pid, serial string
+	pos                    bool // of a point-of-sale page
+}
 
 // list reads the ids of all hidraw nodes: HID_ID is BUS:VENDOR:PRODUCT in hexadecimal, HID_UNIQ the serial number
 // (kernel, drivers/hid/hid-core.c, hid_uevent).
@@ -71,6 +108,8 @@ func (h HIDRaw) list() []usbNode {
 				n.serial = value
 			}
 		}
+		uses, _ := HIDUses(h.descriptor(entry.Name()))
+		n.pos = slices.ContainsFunc(uses, func(u HIDUse) bool { return u.Page == PageScanner || u.Page == PageScale })
 		nodes = append(nodes, n)
 	}
 	return nodes

@@ -88,6 +88,48 @@ func TestHIDRawByID(t *testing.T) {
 	}
 }
 
+// Of a scanner that is a keyboard too, the node with the codes counts; and the port tells what the device is.
+func TestHIDRawTakesThePointOfSale(t *testing.T) {
+	f := newFakeHID(t)
+	describe := func(name, descriptor string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(f.Sys, name, "device", "report_descriptor"), unhex(t, descriptor), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.plug(t, "hidraw0", "0003:00000C2E:00000B07", "S1")
+	far := f.plug(t, "hidraw1", "0003:00000C2E:00000B07", "S1")
+	f.plug(t, "hidraw2", "0003:000005E0:00001200", "")
+	describe("hidraw0", hexKeyboard)
+	describe("hidraw1", hexScanner)
+	describe("hidraw2", hexKeyboard)
+	p, err := f.Open(t.Context(), Address{Scheme: SchemeHIDRaw, Target: "0C2E:0B07"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := far.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := p.Read(make([]byte, 64)); n != 1 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if err := WantHID(p, "hidraw:0C2E:0B07", PageScanner, ""); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.(Reports).InputReport(make([]byte, 6)); !errors.Is(err, unix.ENOTTY) && !errors.Is(err, unix.EINVAL) {
+		t.Errorf("a FIFO was asked for a report: %v", err)
+	}
+	p, err = f.Open(t.Context(), Address{Scheme: SchemeHIDRaw, Target: filepath.Join(f.Dev, "hidraw2")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := WantHID(p, "hidraw:/dev/hidraw2", PageScanner, "switch it"); KindOf(err) != WrongMode {
+		t.Errorf("a keyboard: %v", err)
+	}
+}
+
 func TestHIDRawLife(t *testing.T) {
 	f := newFakeHID(t)
 	far := f.plug(t, "hidraw0", "0003:00000C2E:00000B07", "")

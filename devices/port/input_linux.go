@@ -6,10 +6,11 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // openInput opens a node that only gives, and takes it for us alone by claim.
-func openInput(a Address, path string, claim func(fd uintptr) error) (Port, error) {
+func openInput(a Address, path string, claim func(fd uintptr) error) (*inputNode, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openNonblock, 0)
 	if err != nil {
 		return nil, inputError(a, path, err)
@@ -32,13 +33,27 @@ func openInput(a Address, path string, claim func(fd uintptr) error) (Port, erro
 	return &inputNode{&node{File: f, address: a.String(), closed: make(chan struct{})}}, nil
 }
 
-// inputNode is a node that takes no bytes.
-type inputNode struct{ *node }
-
-var errTakesNothing = errors.New("this kind of port takes no bytes")
-
-func (n *inputNode) Write([]byte) (int, error) {
-	return 0, &Error{Op: "write", Address: n.address, Kind: Failed, Hint: "it can only be read", Err: errTakesNothing}
+// InputReport implements Reports by HIDIOCGINPUT, _IOC(READ|WRITE, 'H', 0x0A, length) (include/uapi/linux/hidraw.h, Linux 5.11).
+func (n *hidNode) InputReport(b []byte) (int, error) {
+	raw, err := n.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if len(b) == 0 || len(b) > maxReport {
+		return 0, syscall.EINVAL
+	}
+	var got uintptr
+	var errno syscall.Errno
+	err = raw.Control(func(fd uintptr) {
+		got, _, errno = syscall.Syscall(syscall.SYS_IOCTL, fd, 0xC0000000|uintptr(len(b))<<16|'H'<<8|0x0A, uintptr(unsafe.Pointer(&b[0])))
+	})
+	if err == nil && errno != 0 {
+		err = os.NewSyscallError("HIDIOCGINPUT", errno)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return int(got), nil
 }
 
 // lockNode locks the node against others that lock it. EWOULDBLOCK means that somebody has it.

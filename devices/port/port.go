@@ -31,6 +31,7 @@ const (
 	InUse        Kind = "busy"          // another process holds it
 	Silent       Kind = "silent"        // open, but nothing answers or takes bytes
 	Unplugged    Kind = "unplugged"     // the far side went away
+	WrongMode    Kind = "wrong_mode"    // it is there and set to be something else, such as a keyboard
 	BadAddress   Kind = "bad_address"   // can never work as configured
 	Failed       Kind = "device_error"  // anything else
 )

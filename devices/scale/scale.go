@@ -1,8 +1,9 @@
-// Package scale is the Scale category: counter scales that answer a request with the weight on them. Only a stable
-// weight is ever given, and only one that was read for the call that asks.
+// Package scale is the Scale category: counter scales that give the weight on them. Only a stable weight is ever given, and
+// only one that came after the call that asks.
 //
 // It is called by register and wired by cmd. It imports devices and devices/port. Protocols: NCI (also called ECR, NCR
-// or Weigh-Tronix; NCI Standard Continuous protocols, "SCP-01") and Mettler Toledo 8213/8217.
+// or Weigh-Tronix; NCI Standard Continuous protocols, "SCP-01"), Mettler Toledo 8213/8217, and HID scales (USB-IF, HID Point of
+// Sale Usage Tables 1.02).
 package scale
 
 import (
@@ -26,6 +27,8 @@ var (
 	ErrOverload = errors.New("there is too much on the scale")
 	// ErrBelowZero means that the empty scale was not at zero: take everything off and press its zero key.
 	ErrBelowZero = errors.New("the scale is below zero")
+	// ErrFault means that the scale can give no weight until somebody sees to it.
+	ErrFault = errors.New("the scale reports a fault")
 	// ErrNoAnswer means that the scale cannot be reached now.
 	ErrNoAnswer = errors.New("the scale does not answer")
 )
@@ -76,7 +79,6 @@ type Serial struct {
 var _ Scale = (*Serial)(nil)
 
 type request struct {
-	ctx  context.Context
 	done chan<- answer // holds one
 }
 
@@ -127,17 +129,22 @@ func (s *Serial) Run(ctx context.Context) error { return s.Serve(ctx, s.session)
 
 // Read implements Scale.
 func (s *Serial) Read(ctx context.Context) (Reading, error) {
+	return ask(ctx, s.requests, s.Info().Name)
+}
+
+// ask hands a call to the session and waits for its answer.
+func ask(ctx context.Context, requests chan<- request, name string) (Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*answerLimit)
 	defer cancel()
 	done := make(chan answer, 1)
 	select {
-	case s.requests <- request{ctx, done}:
+	case requests <- request{done}:
 	case <-ctx.Done():
-		return Reading{}, fmt.Errorf("read scale %s: %w", s.Info().Name, ErrNoAnswer)
+		return Reading{}, fmt.Errorf("read scale %s: %w", name, ErrNoAnswer)
 	}
 	a := <-done
 	if a.err != nil {
-		return Reading{}, fmt.Errorf("read scale %s: %w", s.Info().Name, a.err)
+		return Reading{}, fmt.Errorf("read scale %s: %w", name, a.err)
 	}
 	return a.reading, nil
 }

@@ -67,6 +67,11 @@ func (s *Scanner) session(ctx context.Context, p port.Port) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.c.Driver == DriverHIDPOS {
+		if err := port.WantHID(p, s.c.Port, port.PageScanner, hidposHint); err != nil {
+			return err
+		}
+	}
 	s.SetState(devices.Ready, devices.Status{})
 	defer func() {
 		if n := d.partial(); n > 0 && ctx.Err() == nil {
@@ -96,6 +101,8 @@ func (s *Scanner) session(ctx context.Context, p port.Port) (err error) {
 		}
 	}
 }
+
+const hidposHint = "scan the programming code for USB HID POS in the scanner's manual; Linux may then see it under another product id: storeagent devices shows it"
 
 // partialError is a lost port that took part of a code with it.
 type partialError struct {

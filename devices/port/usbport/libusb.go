@@ -3,6 +3,7 @@
 package usbport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,11 +34,15 @@ func Open(ctx context.Context, a port.Address) (port.Port, error) {
 		_ = usb.Close()
 		return nil, err
 	}
-	p, err := t.claim(usb, dev)
+	p, setting, err := t.claim(usb, dev)
 	if err != nil {
 		_, _ = dev.Close(), usb.Close()
 		return nil, err
 	}
+	if setting.Class == gousb.ClassHID {
+		return p.asReports(setting), nil
+	}
+	p.start()
 	return p, nil
 }
 
@@ -98,9 +103,9 @@ func isUSB(err error, code gousb.Error) bool {
 }
 
 // claim takes the interface and finds its pipes.
-func (t target) claim(usb *gousb.Context, dev *gousb.Device) (*pipes, error) {
-	p := &pipes{address: t.address, usb: usb, dev: dev}
-	failed := func(err error) (*pipes, error) {
+func (t target) claim(usb *gousb.Context, dev *gousb.Device) (p *pipes, setting gousb.InterfaceSetting, err error) {
+	p = &pipes{address: t.address, usb: usb, dev: dev}
+	failed := func(err error) (*pipes, gousb.InterfaceSetting, error) {
 		if p.intf != nil {
 			p.intf.Close()
 		}
@@ -109,13 +114,13 @@ func (t target) claim(usb *gousb.Context, dev *gousb.Device) (*pipes, error) {
 		}
 		switch node := fmt.Sprintf("/dev/bus/usb/%03d/%03d", dev.Desc.Bus, dev.Desc.Address); {
 		case isUSB(err, gousb.ErrorBusy):
-			return nil, t.busy(node, err)
+			return nil, setting, t.busy(node, err)
 		case isUSB(err, gousb.ErrorAccess):
-			return nil, t.noPermission(err)
+			return nil, setting, t.noPermission(err)
 		case isUSB(err, gousb.ErrorNoDevice):
-			return nil, t.missing(nil)
+			return nil, setting, t.missing(nil)
 		}
-		return nil, t.fail(port.Failed, "pull the plug of the device and put it back", err)
+		return nil, setting, t.fail(port.Failed, "pull the plug of the device and put it back", err)
 	}
 	if err := dev.SetAutoDetach(true); err != nil {
 		return failed(err)
@@ -128,9 +133,9 @@ func (t target) claim(usb *gousb.Context, dev *gousb.Device) (*pipes, error) {
 	if !found {
 		return failed(fmt.Errorf("configuration %d is not described", number))
 	}
-	setting, found := t.choose(config)
+	setting, found = t.choose(config)
 	if !found {
-		return nil, t.fail(port.BadAddress, "this device is no printer: look at its interfaces with lsusb -v, or use its serial port", errors.New("no interface that takes bytes"))
+		return nil, setting, t.fail(port.BadAddress, "this device is no printer, scanner or scale: look at its interfaces with lsusb -v, or use its serial port", errors.New("no interface that takes bytes or gives reports"))
 	}
 	if p.config, err = dev.Config(number); err != nil {
 		return failed(err)
@@ -138,7 +143,7 @@ func (t target) claim(usb *gousb.Context, dev *gousb.Device) (*pipes, error) {
 	if p.intf, err = p.config.Interface(setting.Number, setting.Alternate); err != nil {
 		return failed(err)
 	}
-	for _, e := range bulkPipes(setting) {
+	for _, e := range streams(setting) {
 		switch {
 		case e.Direction == gousb.EndpointDirectionOut && p.out == nil:
 			p.out, err = p.intf.OutEndpoint(e.Number)
@@ -149,33 +154,23 @@ func (t target) claim(usb *gousb.Context, dev *gousb.Device) (*pipes, error) {
 			return failed(err)
 		}
 	}
-	p.start()
-	return p, nil
+	return p, setting, nil
 }
 
-// choose finds the interface: the one asked for, else the first printer, else the first that takes bytes.
+// choose finds the interface: the one asked for, else the first printer, else the first that takes bytes, else the first
+// human interface device, best one that is no keyboard or mouse.
 func (t target) choose(c gousb.ConfigDesc) (gousb.InterfaceSetting, bool) {
 	var fit []gousb.InterfaceSetting
 	for _, i := range c.Interfaces {
 		for _, s := range i.AltSettings {
-			takes := slices.ContainsFunc(bulkPipes(s), func(e gousb.EndpointDesc) bool { return e.Direction == gousb.EndpointDirectionOut })
-			if takes && (t.number < 0 || t.number == s.Number) {
+			if rank(s) < unusable && (t.number < 0 || t.number == s.Number) {
 				fit = append(fit, s)
 			}
 		}
 	}
 	// A printer may have a one-way and a two-way setting: the most pipes win.
 	slices.SortStableFunc(fit, func(a, b gousb.InterfaceSetting) int {
-		if pa, pb := a.Class == gousb.ClassPrinter, b.Class == gousb.ClassPrinter; pa != pb {
-			if pa {
-				return -1
-			}
-			return 1
-		}
-		if a.Number != b.Number {
-			return a.Number - b.Number
-		}
-		return len(bulkPipes(b)) - len(bulkPipes(a))
+		return cmp.Or(rank(a)-rank(b), a.Number-b.Number, len(streams(b))-len(streams(a)))
 	})
 	if len(fit) == 0 {
 		return gousb.InterfaceSetting{}, false
@@ -183,11 +178,36 @@ func (t target) choose(c gousb.ConfigDesc) (gousb.InterfaceSetting, bool) {
 	return fit[0], true
 }
 
-// bulkPipes are the bulk endpoints of a setting, by number.
-func bulkPipes(s gousb.InterfaceSetting) []gousb.EndpointDesc {
+const unusable = 4
+
+// rank is the place of a setting in the order of choice.
+func rank(s gousb.InterfaceSetting) int {
+	is := func(d gousb.EndpointDirection) func(gousb.EndpointDesc) bool {
+		return func(e gousb.EndpointDesc) bool { return e.Direction == d }
+	}
+	switch {
+	case s.Class == gousb.ClassHID && !slices.ContainsFunc(streams(s), is(gousb.EndpointDirectionIn)):
+		return unusable
+	case s.Class == gousb.ClassHID && s.Protocol == 0:
+		return 2
+	case s.Class == gousb.ClassHID:
+		return 3
+	case !slices.ContainsFunc(streams(s), is(gousb.EndpointDirectionOut)):
+		return unusable
+	case s.Class == gousb.ClassPrinter:
+		return 0
+	}
+	return 1
+}
+
+// streams are the endpoints of a setting that carry its data, by number: interrupt IN for a human interface device, else
+// bulk.
+func streams(s gousb.InterfaceSetting) []gousb.EndpointDesc {
 	var out []gousb.EndpointDesc
 	for _, e := range s.Endpoints {
-		if e.TransferType == gousb.TransferTypeBulk {
+		switch {
+		case s.Class != gousb.ClassHID && e.TransferType == gousb.TransferTypeBulk,
+			s.Class == gousb.ClassHID && e.TransferType == gousb.TransferTypeInterrupt && e.Direction == gousb.EndpointDirectionIn:
 			out = append(out, e)
 		}
 	}

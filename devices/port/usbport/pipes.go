@@ -111,7 +111,10 @@ func (d *deadline) during(parent context.Context, limit time.Duration) (ctx cont
 	return ctx, func() { cancel(context.Canceled); watch.Wait() }
 }
 
-var errStuck = errors.New("the device takes no bytes")
+var (
+	errStuck        = errors.New("the device takes no bytes")
+	errTakesNothing = errors.New("this device can only be read")
+)
 
 func (p *pipes) SetReadDeadline(t time.Time) error {
 	p.readBy.set(t)
@@ -179,6 +182,9 @@ func pause(ctx context.Context) {
 func (p *pipes) Write(b []byte) (int, error) {
 	p.inUse.RLock()
 	defer p.inUse.RUnlock()
+	if p.out == nil {
+		return 0, &port.Error{Op: "write", Address: p.address, Kind: port.Failed, Hint: "it is a scanner or scale: take the driver of what it is", Err: errTakesNothing}
+	}
 	for sent := 0; ; {
 		if sent == len(b) {
 			return sent, p.dead()

@@ -1,9 +1,11 @@
-// Package usbport opens the bulk pipes of a USB device by its id, for printers that have no node of the kernel.
+// Package usbport opens the pipes of a USB device by its id: the bulk pipes of a printer, or the input reports of a scanner or
+// scale, where the kernel has no node for it.
 //
 // It is called by cmd (as a row of the port table). It is the only importer of gousb and imports nothing of this module
 // but devices/port. gousb needs cgo and libusb's headers: a build without cgo, or with the tag nolibusb, has an Open that
 // says what to use instead.
-// Pipes follow the printer class (USB-IF, Printing Devices 1.1): one bulk OUT, and a bulk IN where the device answers.
+// Pipes follow the printer class (USB-IF, Printing Devices 1.1): one bulk OUT, and a bulk IN where the device answers; or the
+// class of human interface devices (HID 1.11): an interrupt IN.
 package usbport
 
 import (

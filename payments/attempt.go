@@ -25,8 +25,12 @@ func NewRef(now time.Time) string {
 
 // Attempt gives the payment's own money movement as its terminal sees it.
 func (p Payment) Attempt() Attempt {
+	txn := Txn{PaymentID: p.ID, Kind: Kind(p.Type), Ref: p.Ref, Amount: p.Amount, Original: p.Original}
+	if p.TipAtStart != nil {
+		txn.Amount, txn.Tip = plus(p.Amount, *p.TipAtStart), *p.TipAtStart
+	}
 	return Attempt{
-		Txn:       Txn{PaymentID: p.ID, Kind: Kind(p.Type), Ref: p.Ref, Amount: p.Amount, Original: p.Original},
+		Txn:       txn,
 		StartedAt: p.CreatedAt, Baseline: p.Baseline, Told: p.Told,
 	}
 }

@@ -247,7 +247,7 @@ func (o Operation) moves(p Payment) (minor int64, counts bool) {
 	if o.State != Approved && (o.ID != p.ID || o.State != Voided) || o.ApprovedAmount == nil {
 		return 0, false
 	}
-	n, ok := o.ApprovedAmount.Minor()
+	n, ok := o.total().Minor()
 	switch {
 	case !ok, o.ID == p.ID && p.Type == Preauth:
 		return 0, false

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"storeagent/internal/journal"
+	"storeagent/payments/money"
 )
 
 // DeskConfig is what a Desk is made of.
@@ -110,6 +111,9 @@ func (d *Desk) Start(ctx context.Context, r Request, entry func(Payment) journal
 	if !w.terminal.Caps().Can(Kind(r.Type)) {
 		return Payment{}, fmt.Errorf("%s on terminal %s: %w", r.Type, w.name, ErrUnsupported)
 	}
+	if r.Tip != (money.Amount{}) && (r.Type != Sale || !w.terminal.Caps().TipAtStart) {
+		return Payment{}, fmt.Errorf("tip with a %s on terminal %s: %w", r.Type, w.name, ErrUnsupported)
+	}
 	if w.isClosing() {
 		return Payment{}, fmt.Errorf("end of day on terminal %s: %w", w.name, ErrTerminalBusy)
 	}
@@ -131,6 +135,10 @@ func (d *Desk) Start(ctx context.Context, r Request, entry func(Payment) journal
 		Reference: r.Reference, CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
 		Receipt: Receipt{Customer: []string{}, Merchant: []string{}}, Operations: []Operation{},
 		OriginalPaymentID: r.OriginalPaymentID, Original: original,
+	}
+	if r.Tip != (money.Amount{}) {
+		tip := r.Tip
+		p.TipAtStart, p.TipAmount = &tip, &tip
 	}
 	e := entry(p)
 	e.Events = append(e.Events, event(p))
@@ -234,7 +242,7 @@ func (d *Desk) Resolve(ctx context.Context, id string, outcome State, note strin
 // decide ends a blocking movement as a person said.
 func (p Payment) decide(m Operation, r Resolution) (Payment, Operation) {
 	if r.Outcome == Approved {
-		m.approve(Outcome{State: Approved, ApprovedAmount: m.Amount})
+		m.approve(Outcome{State: Approved})
 	} else {
 		m.fail("resolved as not charged by a person")
 	}

@@ -92,7 +92,7 @@ func (p Payment) evidence(m Operation, v Verdict, out Outcome) (e Evidence, ok b
 	}
 	switch m.State {
 	case Approved:
-		e.Contradicts = !approved || e.ApprovedAmount != nil && m.ApprovedAmount != nil && e.ApprovedAmount.Cmp(*m.ApprovedAmount) != 0
+		e.Contradicts = !approved || e.ApprovedAmount != nil && m.ApprovedAmount != nil && e.ApprovedAmount.Cmp(*m.total()) != 0
 	case Voided: // charged and taken back: both are true
 	default:
 		e.Contradicts = approved
@@ -166,7 +166,7 @@ func (p Payment) redecide(r Resolution) (Payment, Operation, error) {
 	case m.ID == p.ID && (p.SaleID != "" || len(p.Operations) > 0), m.ID != p.ID && (!approved || p.State != Approved || p.SaleID != ""):
 		return p, m, fmt.Errorf("turn a payment round that a sale or an operation builds upon: %w", ErrState)
 	case approved:
-		out := Outcome{State: Approved, ApprovedAmount: m.Amount}
+		out := Outcome{State: Approved}
 		if e.ApprovedAmount != nil {
 			out.ApprovedAmount = *e.ApprovedAmount
 		}

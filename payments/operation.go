@@ -44,6 +44,8 @@ type Operation struct {
 	Ref      string   `json:"-"`
 	Baseline Baseline `json:"-"`
 	Told     *Outcome `json:"-"`
+
+	tip *money.Amount // of the payment's own movement: its TipAtStart
 }
 
 // Settled is true once the payment and all its operations are Final.
@@ -64,7 +66,7 @@ func (p Payment) own() Operation {
 		CreatedAt: p.CreatedAt, FinishedAt: p.FinishedAt, CardBrand: p.CardBrand, Last4: p.Last4, EntryMode: p.EntryMode,
 		ApprovalCode: p.ApprovalCode, TerminalReference: p.TerminalReference, SignatureRequired: p.SignatureRequired,
 		Receipt: &r, Prompt: p.Prompt, Decline: p.Decline, CancelRequested: p.CancelRequested, Problem: p.Problem, Resolution: p.Resolution,
-		Ref: p.Ref, Baseline: p.Baseline, Told: p.Told,
+		Ref: p.Ref, Baseline: p.Baseline, Told: p.Told, tip: p.TipAtStart,
 	}
 }
 
@@ -100,6 +102,9 @@ func (p *Payment) put(o Operation) {
 		if o.Receipt != nil {
 			p.Receipt = *o.Receipt
 		}
+		if p.TipAtStart = o.tip; o.State == Approved {
+			p.TipAmount = p.tips()
+		}
 		return
 	}
 	p.Operations = slices.Clone(p.Operations)
@@ -124,16 +129,14 @@ func (p *Payment) put(o Operation) {
 
 // tips sums the approved tips; nil for none. All have the payment's currency.
 func (p Payment) tips() *money.Amount {
-	var sum *money.Amount
+	sum := p.TipAtStart
 	for _, o := range p.Operations {
 		if o.Type != OpTip || o.State != Approved || o.ApprovedAmount == nil {
 			continue
 		}
 		total := *o.ApprovedAmount
 		if sum != nil {
-			if both, err := sum.Add(total); err == nil {
-				total = both
-			}
+			total = plus(*sum, total)
 		}
 		sum = &total
 	}
@@ -150,11 +153,17 @@ func (p Payment) stands() money.Amount {
 		amount = *p.ApprovedAmount
 	}
 	if p.TipAmount != nil {
-		if both, err := amount.Add(*p.TipAmount); err == nil {
-			amount = both
-		}
+		amount = plus(amount, *p.TipAmount)
 	}
 	return amount
+}
+
+// plus adds two amounts of one payment, which have one currency and passed the check for what is too high.
+func plus(a, b money.Amount) money.Amount {
+	if sum, err := a.Add(b); err == nil {
+		return sum
+	}
+	return a
 }
 
 // attempt gives a movement of the payment as its terminal sees it.
@@ -190,11 +199,37 @@ func (p Payment) original() *Original {
 // approve, fail and end write an outcome into a movement; they are the only places that end one.
 func (o *Operation) approve(out Outcome) {
 	amount := out.ApprovedAmount
-	if amount == (money.Amount{}) {
+	switch {
+	case amount == (money.Amount{}):
 		amount = o.Amount // a terminal need not repeat what it takes back
+	case o.tip != nil:
+		amount, o.tip = o.apart(amount)
 	}
 	o.end(out)
 	o.ApprovedAmount = &amount
+}
+
+// apart parts what a terminal approved of a payment with its tip: it covers the amount first, and what is left is tip.
+func (o Operation) apart(approved money.Amount) (amount money.Amount, tip *money.Amount) {
+	all, ok1 := approved.Minor()
+	asked, ok2 := o.Amount.Minor()
+	if !ok1 || !ok2 || all <= asked {
+		return approved, nil
+	}
+	rest, err := money.FromMinor(all-asked, approved.Currency())
+	if err != nil {
+		return approved, nil
+	}
+	return o.Amount, &rest
+}
+
+// total is what was approved of a movement with its tip; nil for nothing.
+func (o Operation) total() *money.Amount {
+	if o.ApprovedAmount == nil || o.tip == nil {
+		return o.ApprovedAmount
+	}
+	sum := plus(*o.ApprovedAmount, *o.tip)
+	return &sum
 }
 
 func (o *Operation) fail(why string) {

@@ -86,7 +86,8 @@ type Payment struct {
 	Reference         string        `json:"reference,omitempty"`
 	OriginalPaymentID string        `json:"originalPaymentId,omitempty" doc:"Of a refund: the payment it gives back"`
 	CapturedAmount    *money.Amount `json:"capturedAmount,omitempty" doc:"Of a preauth: what was collected"`
-	TipAmount         *money.Amount `json:"tipAmount,omitempty" doc:"Tips added after the approval"`
+	TipAmount         *money.Amount `json:"tipAmount,omitempty" doc:"All tips, on top of amount and approvedAmount"`
+	TipAtStart        *money.Amount `json:"tipAtStart,omitempty" doc:"The part of tipAmount that the payment brought along: as asked for, once approved as approved"`
 	CreatedAt         time.Time     `json:"createdAt"`
 	FinishedAt        *time.Time    `json:"finishedAt,omitempty"`
 	CardBrand         string        `json:"cardBrand,omitempty"`
@@ -121,6 +122,7 @@ type Payment struct {
 type Request struct {
 	Type              Type
 	Amount            money.Amount // positive
+	Tip               money.Amount // of a sale, on top of Amount; the zero Amount for none
 	Terminal          string       // "" picks the only terminal
 	Reference         string
 	OriginalPaymentID string

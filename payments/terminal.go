@@ -20,6 +20,7 @@ type Caps struct {
 	Void          bool     `json:"void"`
 	PartialVoid   bool     `json:"partialVoid"`
 	Tip           bool     `json:"tip"`                  // added to an approved payment
+	TipAtStart    bool     `json:"tipAtStart"`           // a sale may bring its tip along (tipAmount)
 	Cancel        bool     `json:"cancel"`               // Abort may be asked while a payment runs
 	LastQuery     string   `json:"lastQuery"`            // byReference, lastOnly or none: how a lost answer is recovered
 	Partial       bool     `json:"partial"`              // approves less than asked
@@ -94,6 +95,7 @@ type Txn struct {
 	// names it to the terminal (PAX ECR reference, nexo ServiceID, Telium private field) and asks for it afterwards.
 	Ref      string
 	Amount   money.Amount // positive; of a capture what was used, of a tip the tip, of a void what is taken back
+	Tip      money.Amount // of a sale: the part of Amount that is a tip; the zero Amount for none
 	Original *Original    // nil for a sale, a preauth and an unlinked refund
 }
 

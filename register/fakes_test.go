@@ -292,8 +292,14 @@ func (t till) Start(_ context.Context, r payments.Request, entry func(payments.P
 			return payments.Payment{}, payments.ErrTerminalBusy
 		}
 	}
+	if r.Tip != (money.Amount{}) && r.Terminal == "" { // only who names the terminal means one that takes tips
+		return payments.Payment{}, payments.ErrUnsupported
+	}
 	p := payments.Payment{ID: fmt.Sprintf("pay-%d", len(t.payments)+1), Type: r.Type, State: payments.Created, Amount: r.Amount,
 		Currency: r.Amount.Currency(), Terminal: "card", Reference: r.Reference}
+	if r.Tip != (money.Amount{}) {
+		p.TipAmount = &r.Tip
+	}
 	if err := t.commit(entry(p)); err != nil {
 		return payments.Payment{}, err
 	}

@@ -114,7 +114,8 @@ func TestPayments(t *testing.T) {
 		{`{"type":"sale","amount":"0.00"}`, "above zero"}, {`{"type":"sale","amount":"5.001"}`, "2 digits"}, {`{"type":"sale","amount":"5.5","currency":"JPY"}`, "0 digits"},
 		{`{"type":"sale","amount":"1e3"}`, "amount"}, {`{"type":"sale","amount":"+5"}`, "amount"}, {`{"type":"sale","amount":"5.00","currency":"usd"}`, "currency"},
 		{`{"type":"gift","amount":"5.00"}`, "type"}, {`{"amount":"5.00"}`, "type"}, {`{"type":"sale","amount":"5.00","terminal":"other"}`, "unknown_terminal"},
-		{`{"type":"sale","amount":"5.00","tipAmount":"1.00"}`, "unsupported_by_terminal"}, {`{"type":"sale","amount":"5.00","originalPaymentId":"pay-0"}`, "originalPaymentId"},
+		{`{"type":"sale","amount":"5.00","tipAmount":"1.00"}`, "unsupported_by_terminal"}, {`{"type":"preauth","amount":"5.00","tipAmount":"1.00","terminal":"card"}`, "sales only"},
+		{`{"type":"sale","amount":"5.00","originalPaymentId":"pay-0"}`, "originalPaymentId"},
 	} {
 		if status, body, _ := start(fmt.Sprint("bad", i), tt.body); status != 422 || !strings.Contains(body, tt.has) {
 			t.Errorf("%s: %d %s", tt.body, status, body)
@@ -123,6 +124,10 @@ func TestPayments(t *testing.T) {
 	if len(m.payments) != 0 {
 		t.Fatalf("%d payments started", len(m.payments))
 	}
+	if status, body, p := start("k0", `{"type":"sale","amount":"12.50","tipAmount":"2.00","terminal":"card"}`); status != 202 || p.TipAmount == nil || p.TipAmount.String() != "2.00" {
+		t.Errorf("with a tip: %d %s", status, body)
+	}
+	m.payments = nil
 	status, body, p := start("k1", `{"type":"sale","amount":"12.50","reference":"T-1"}`)
 	if status != 202 || p.State != payments.Created || p.Amount.String() != "12.50" || p.Currency != "USD" || !strings.Contains(body, `"customer":[]`) {
 		t.Errorf("%d %s", status, body)

@@ -37,19 +37,24 @@ func (s *Server) postPayment(ctx context.Context, in *struct{ Body wire.PaymentR
 	if err != nil {
 		return nil, err
 	}
+	var tip money.Amount
 	if body.TipAmount != "" {
-		if _, err := s.amount("tipAmount", body.TipAmount, body.Currency); err != nil {
+		if tip, err = s.amount("tipAmount", body.TipAmount, body.Currency); err != nil {
 			return nil, err
 		}
-		return nil, refuse(http.StatusUnprocessableEntity, "unsupported_by_terminal", "No terminal here takes a tip apart from the amount.",
-			"Add the tip to amount and leave tipAmount out.")
+		if body.Type != payments.Sale {
+			return nil, invalid(field("tipAmount", "belongs to sales only"))
+		}
+		if _, err := amount.Add(tip); err != nil {
+			return nil, invalid(field("tipAmount", "is too high"))
+		}
 	}
 	if body.OriginalPaymentID != "" && body.Type != payments.Refund {
 		return nil, invalid(field("originalPaymentId", "belongs to refunds only"))
 	}
 	var out *answer[payments.Payment]
 	_, err = s.cfg.Payments.Start(durable(ctx), payments.Request{
-		Type: body.Type, Amount: amount, Terminal: body.Terminal, Reference: body.Reference, OriginalPaymentID: body.OriginalPaymentID,
+		Type: body.Type, Amount: amount, Tip: tip, Terminal: body.Terminal, Reference: body.Reference, OriginalPaymentID: body.OriginalPaymentID,
 	}, func(p payments.Payment) journal.Entry {
 		out = &answer[payments.Payment]{Status: http.StatusAccepted, Location: "/v1/payments/" + p.ID, Body: shown(p)}
 		return c.entry(out.Status, out.Location, out.Body)
@@ -61,6 +66,12 @@ func (s *Server) postPayment(ctx context.Context, in *struct{ Body wire.PaymentR
 		return nil, invalid(field("amount", "is more than the original payment has"))
 	case errors.Is(err, money.ErrCurrency):
 		return nil, invalid(field("currency", "is not the currency of the original payment"))
+	}
+	if errors.Is(err, payments.ErrUnsupported) && tip != (money.Amount{}) {
+		no := refuse(http.StatusUnprocessableEntity, "unsupported_by_terminal", "This terminal takes no tip along with the payment.",
+			"Leave tipAmount out and add the tip afterwards with POST /v1/payments/{id}/tip, or to amount; capabilities in GET /v1/terminals say what it can do.")
+		no.cause = err
+		return nil, no
 	}
 	if errors.Is(err, payments.ErrNoTerminal) {
 		no := invalid(field("terminal", "names no configured terminal; with several terminals it cannot be left out"))

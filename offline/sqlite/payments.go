@@ -57,7 +57,7 @@ func scanPayment(row scanner) (seq int64, p payments.Payment, err error) {
 	p.State, p.SaleID = payments.State(state), saleID // the columns are what counts
 	p.Ref, p.Baseline, p.Told, p.Original = m.Ref, m.Baseline, m.Told, m.Original
 	amounts := []*money.Amount{&p.Amount}
-	for _, a := range []*money.Amount{p.ApprovedAmount, p.CapturedAmount, p.TipAmount} {
+	for _, a := range []*money.Amount{p.ApprovedAmount, p.CapturedAmount, p.TipAmount, p.TipAtStart} {
 		if a != nil {
 			amounts = append(amounts, a)
 		}

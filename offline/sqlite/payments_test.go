@@ -38,7 +38,8 @@ func TestPaymentReadsBackWhole(t *testing.T) {
 	}
 	at := time.Date(2026, 3, 7, 15, 4, 9, 0, time.UTC)
 	approved := amount(t, "10.00")
-	p.State, p.ApprovedAmount, p.FinishedAt = payments.Approved, &approved, &at
+	tip := amount(t, "1.50")
+	p.State, p.ApprovedAmount, p.FinishedAt, p.TipAmount, p.TipAtStart = payments.Approved, &approved, &at, &tip, &tip
 	p.CardBrand, p.Last4, p.EntryMode, p.ApprovalCode = "visa", "1111", "chip", "A1"
 	p.Receipt = payments.Receipt{Customer: []string{"THANK YOU"}, Merchant: []string{"COPY"}}
 	p.Baseline = payments.Baseline{Known: true, Receipt: "17", Trace: "99"}

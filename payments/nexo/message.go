@@ -97,7 +97,8 @@ type paymentTransaction struct {
 
 type amountsReq struct {
 	Currency        string
-	RequestedAmount json.Number
+	RequestedAmount json.Number // with the tip
+	TipAmount       json.Number `json:",omitempty"`
 }
 
 type paymentData struct {

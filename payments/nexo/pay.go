@@ -59,6 +59,9 @@ func (t *Terminal) moneyMessage(txn payments.Txn, now time.Time) (request, error
 		p := &paymentRequest{SaleData: sale, PaymentTransaction: paymentTransaction{
 			AmountsReq: amountsReq{Currency: txn.Amount.Currency(), RequestedAmount: json.Number(txn.Amount.String())},
 		}}
+		if txn.Tip != (money.Amount{}) { // the requested amount holds it
+			p.PaymentTransaction.AmountsReq.TipAmount = json.Number(txn.Tip.String())
+		}
 		if txn.Kind == payments.DoRefund {
 			p.PaymentData = &paymentData{PaymentType: "Refund"}
 		}

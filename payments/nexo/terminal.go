@@ -149,7 +149,7 @@ func (t *Terminal) Info() devices.Info { return t.link.Info() }
 func (t *Terminal) Caps() payments.Caps {
 	return payments.Caps{
 		Sale: true, Refund: true, LinkedRefund: true, Void: true, Cancel: true, LastQuery: "byReference", Partial: true,
-		EndOfDay: true, DisplayText: true, PrintsByUs: t.prints, Offline: true,
+		EndOfDay: true, DisplayText: true, PrintsByUs: t.prints, Offline: true, TipAtStart: true,
 	}
 }
 

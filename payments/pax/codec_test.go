@@ -94,7 +94,12 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%s: account group %q", kind, account)
 		}
 	}
+	tipped, err := term.request(payments.Txn{Kind: payments.DoSale, Ref: "REF0000001", Amount: usd(t, "14.50"), Tip: usd(t, "2.00")})
+	if got := strings.NewReplacer(fs, "|", us, ",").Replace(string(tipped.message().text())); err != nil || got != "T00|1.35|01|1250,200||REF0000001|||||" {
+		t.Errorf("with a tip: %s, %v", got, err)
+	}
 	for name, txn := range map[string]payments.Txn{
+		"only a tip":    {Kind: payments.DoSale, Ref: "R", Amount: usd(t, "1.00"), Tip: usd(t, "1.00")},
 		"currency":      {Kind: payments.DoSale, Ref: "R", Amount: eur(t)},
 		"nothing":       {Kind: payments.DoSale, Ref: "R", Amount: usd(t, "0.00")},
 		"too much":      {Kind: payments.DoSale, Ref: "R", Amount: usd(t, "10000000.00")},

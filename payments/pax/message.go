@@ -64,7 +64,8 @@ func command(cmd string, groups ...[]string) message {
 // expiry, security code and for allowing a duplicate too.
 type request struct {
 	kind        string
-	amount      int64  // cents; 0 leaves it out
+	amount      int64  // cents, without gratuity; 0 leaves it out
+	gratuity    int64  // cents of a tip that a sale brings along
 	ref         string // our reference, by which the terminal finds the transaction again
 	auth        string // approval code of the authorization that a 04 collects
 	transaction string // the terminal's number of the transaction that a follow-up works on
@@ -76,13 +77,17 @@ func (r request) message() message {
 	if r.amount > 0 {
 		amount = fmt.Sprint(r.amount)
 	}
+	var gratuity string
+	if r.gratuity > 0 {
+		gratuity = fmt.Sprint(r.gratuity)
+	}
 	var ext []string
 	if r.tip {
 		ext = []string{"TIPREQ=1"}
 	}
 	return command(cmdCredit,
 		[]string{r.kind},
-		[]string{amount},
+		[]string{amount, gratuity},
 		nil, // account
 		[]string{r.ref, "", r.auth, r.transaction},
 		nil, nil, nil, nil, // avs, cashier, commercial, ecom

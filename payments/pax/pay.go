@@ -7,6 +7,7 @@ import (
 
 	"storeagent/devices"
 	"storeagent/payments"
+	"storeagent/payments/money"
 	"storeagent/payments/wireline"
 )
 
@@ -37,6 +38,12 @@ func (t *Terminal) request(txn payments.Txn) (request, error) {
 		return request{}, fmt.Errorf("amount in %s on a terminal that works in %s", txn.Amount.Currency(), t.currency)
 	}
 	r := request{kind: kindTypes[txn.Kind], amount: cents, ref: txn.Ref}
+	if txn.Tip != (money.Amount{}) {
+		if r.gratuity, err = wireline.Minor(txn.Tip, cents-1); err != nil {
+			return request{}, fmt.Errorf("tip: %w", err)
+		}
+		r.amount -= r.gratuity
+	}
 	switch txn.Kind {
 	case payments.DoRefund:
 		if txn.Original != nil {

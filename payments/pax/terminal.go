@@ -96,7 +96,7 @@ func (t *Terminal) Run(ctx context.Context) error { return t.link.Serve(ctx, t.s
 // Caps implements payments.Terminal.
 func (t *Terminal) Caps() payments.Caps {
 	c := payments.Caps{
-		Sale: true, Refund: true, Preauth: true, Capture: true, CancelPreauth: true, Void: true, Tip: true,
+		Sale: true, Refund: true, Preauth: true, Capture: true, CancelPreauth: true, Void: true, Tip: true, TipAtStart: true,
 		Cancel: true, LastQuery: "byReference", Partial: true, EndOfDay: true,
 	}
 	if t.currency != "" {

@@ -190,6 +190,8 @@ func (t *Terminal) Do(ctx context.Context, txn payments.Txn, ev payments.Events)
 func askFor(txn payments.Txn) (ask, error) {
 	q := ask{pos: register, private: txn.Ref}
 	switch {
+	case txn.Tip != (money.Amount{}):
+		return ask{}, fmt.Errorf("tip with the payment: %w", payments.ErrUnsupported)
 	case txn.Kind == payments.DoSale:
 		q.kind = kindDebit
 	case txn.Kind == payments.DoRefund && txn.Original == nil:

@@ -18,7 +18,8 @@ type nexoSale struct {
 	h       nexoHeader
 	b       Behaviour
 	refund  bool
-	amount  int64
+	amount  int64 // with the tip
+	tip     int64
 	of      string // a reversal: the transaction id of the original
 	whole   bool   // a reversal of all of it
 	stopped chan struct{}
@@ -53,6 +54,7 @@ type nexoMoney struct {
 		AmountsReq struct {
 			Currency        string
 			RequestedAmount json.Number
+			TipAmount       json.Number // part of RequestedAmount
 		}
 	}
 	PaymentData struct{ PaymentType string }
@@ -149,6 +151,11 @@ func (n *Nexo) begin(h nexoHeader, m nexoMoney) (*nexoSale, map[string]any) {
 		a := m.PaymentTransaction.AmountsReq
 		if s.amount, ok = nexoMinor(a.RequestedAmount); !ok || s.amount == 0 || m.SaleData.SaleTransactionID.TransactionID == "" || m.SaleData.SaleTransactionID.TimeStamp == "" {
 			return refuse("MessageFormat", "amount or sale transaction is wrong")
+		}
+		if a.TipAmount != "" {
+			if s.tip, ok = nexoMinor(a.TipAmount); !ok || s.tip >= s.amount || s.refund {
+				return refuse("MessageFormat", "tip is wrong")
+			}
 		}
 		if a.Currency != n.o.Currency {
 			return refuse("NotAllowed", "currency "+a.Currency+" is not set up")
@@ -276,7 +283,7 @@ func (n *Nexo) approve(s *nexoSale) map[string]any {
 	}
 	n.ids[n.id()] = len(n.charges)
 	n.charges = append(n.charges, Charge{
-		Receipt: n.number, Trace: n.number, Amount: amount, Currency: n.o.Currency, Refund: s.refund, Booked: true, At: now,
+		Receipt: n.number, Trace: n.number, Amount: amount, Tip: s.tip, Currency: n.o.Currency, Refund: s.refund, Booked: true, At: now,
 	})
 	poi := n.poiData(now)
 	n.mu.Unlock()

@@ -200,7 +200,8 @@ type paxSale struct {
 	b    Behaviour
 	step func(string) error
 	kind string
-	ask  int64
+	ask  int64 // with the tip
+	tip  int64 // that a sale brings along
 	ref  string
 	orig string
 }
@@ -219,6 +220,10 @@ func (p *PAX) money(ctx context.Context, l *stxLine, g []string) error {
 	}
 	s.kind, s.ref, s.orig = field(2, 0), field(5, 0), field(5, 3)
 	s.ask, _ = strconv.ParseInt(field(3, 0), 10, 64) // none: a void
+	if s.kind == "01" {
+		s.tip, _ = strconv.ParseInt(field(3, 1), 10, 64) // none: no tip
+		s.ask += s.tip
+	}
 	if len(g) > 4 && strings.Trim(g[4], "\x1f") != "" {
 		p.mu.Lock()
 		p.refused++
@@ -329,7 +334,7 @@ func (s *paxSale) record() (r paxRecord, code string) {
 			return r, "100003"
 		}
 		r.charge = len(p.ledger)
-		p.ledger = append(p.ledger, Charge{Receipt: r.number, Trace: r.number, Amount: r.amount, Currency: p.o.Currency, Refund: s.kind == "02", Preauth: s.kind == "03", Booked: true, At: p.time()})
+		p.ledger = append(p.ledger, Charge{Receipt: r.number, Trace: r.number, Amount: r.amount, Tip: s.tip, Currency: p.o.Currency, Refund: s.kind == "02", Preauth: s.kind == "03", Booked: true, At: p.time()})
 	case "04", "06", "16":
 		if i < 0 || p.ledger[p.batch[i].charge].Reversed {
 			return r, "100023"

@@ -25,7 +25,7 @@ type Charge struct {
 	Currency string // ISO 4217 number, like 978
 	Refund   bool
 	Preauth  bool  // only reserved so far
-	Tip      int64 // part of Amount that was added later, minor units
+	Tip      int64 // part of Amount that is a tip, minor units
 	Booked   bool  // the money stays moved
 	Reversed bool  // it was taken back
 	At       time.Time

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"storeagent/payments"
+	"storeagent/payments/money"
 )
 
 func approve(b *bench) {
@@ -102,6 +103,31 @@ func refund(b *bench) {
 		b.Errorf("state %s", state)
 	}
 	if c := b.h.Charges(); len(c) != 1 || !c[0].Refund || c[0].Minor != 320 {
+		b.Errorf("ledger: %+v", c)
+	}
+}
+
+// tipAtStart: the terminal charges amount and tip in one, and knows which is which.
+func tipAtStart(b *bench) {
+	a := b.attempt(payments.Sale, "20.00")
+	tip, err := money.Parse("3.00", b.h.Currency)
+	if err != nil {
+		b.Fatal(err)
+	}
+	a.p.TipAtStart = &tip
+	if !b.term.Caps().TipAtStart {
+		if err := a.do(); !errors.Is(err, payments.ErrNotSent) || !errors.Is(err, payments.ErrUnsupported) || b.h.Asked() != 0 {
+			b.Errorf("tip without the capability: %v, asked %d times", err, b.h.Asked())
+		}
+		return
+	}
+	if state := a.settle(a.do(), false); state != payments.Approved {
+		b.Fatalf("state %s", state)
+	}
+	if got := a.p.Told.ApprovedAmount; got.String() != "23.00" {
+		b.Errorf("approved %s of 20.00 and a tip of 3.00", got)
+	}
+	if c := b.h.Charges(); len(c) != 1 || c[0].Minor != 2300 || c[0].Tip != 300 {
 		b.Errorf("ledger: %+v", c)
 	}
 }

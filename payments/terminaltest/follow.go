@@ -54,7 +54,7 @@ func (b *bench) begin(kind payments.Kind) *attempt {
 	case payments.DoCancelPreauth:
 		return b.follow(kind, b.reserve("20.00").original(payments.DoPreauth), "20.00", func(c *Charge) { c.Standing = false })
 	case payments.DoTip:
-		return b.follow(kind, b.pay("20.00").original(payments.DoSale), "2.00", func(c *Charge) { c.Minor += 200 })
+		return b.follow(kind, b.pay("20.00").original(payments.DoSale), "2.00", func(c *Charge) { c.Minor, c.Tip = c.Minor+200, c.Tip+200 })
 	}
 	return b.follow(kind, b.pay("20.00").original(payments.DoSale), "20.00", func(c *Charge) { c.Standing = false })
 }

@@ -46,8 +46,9 @@ const TestPAN = "4111111111111111"
 type Charge struct {
 	Minor    int64
 	Refund   bool
-	Preauth  bool // only reserved
-	Standing bool // the money moved and was not taken back
+	Tip      int64 // part of Minor
+	Preauth  bool  // only reserved
+	Standing bool  // the money moved and was not taken back
 }
 
 // Harness is a driver with its simulated terminal. All functions are safe for concurrent use.
@@ -79,6 +80,7 @@ func Suite(t *testing.T, open func(t *testing.T) Harness) {
 		{"abort", abort}, {"abort loses the race", race}, {"abort without payment", abortIdle}, {"status", status},
 		{"commit before acknowledge", commitFirst}, {"sending refused", sendingRefused},
 		{"outcome not committed", outcomeRefused}, {"receipt not committed", receiptRefused},
+		{"tip with the payment", tipAtStart},
 		{"busy", busy}, {"offline", offline}, {"preauth unsupported", unsupported},
 		{"late answer", late}, {"unreadable answer", unreadable}, {"lost acknowledgement", ackLost},
 		{"recover before anything", recoverFirst},

@@ -8,6 +8,7 @@ import (
 
 	"storeagent/devices"
 	"storeagent/payments"
+	"storeagent/payments/money"
 	"storeagent/payments/wireline"
 )
 
@@ -26,6 +27,9 @@ func (t *Terminal) Do(ctx context.Context, txn payments.Txn, ev payments.Events)
 // transaction names its receipt number (BMP 87).
 func (t *Terminal) moneyCommand(txn payments.Txn) (apdu, error) {
 	var cmd apdu
+	if txn.Tip != (money.Amount{}) { // 06 0C adds one afterwards
+		return apdu{}, fmt.Errorf("tip with the payment: %w", payments.ErrUnsupported)
+	}
 	amount, receipt, currency := true, true, false
 	switch txn.Kind {
 	case payments.DoSale:

@@ -58,7 +58,7 @@ func (r *rig) harness() terminaltest.Harness {
 		Charges: func() []terminaltest.Charge {
 			var out []terminaltest.Charge
 			for _, c := range r.sim.Charges() {
-				out = append(out, terminaltest.Charge{Minor: c.Amount, Refund: c.Refund, Preauth: c.Preauth, Standing: c.Standing()})
+				out = append(out, terminaltest.Charge{Minor: c.Amount, Tip: c.Tip, Refund: c.Refund, Preauth: c.Preauth, Standing: c.Standing()})
 			}
 			return out
 		},

@@ -9,7 +9,7 @@ type PaymentRequest struct {
 	Currency          string        `json:"currency,omitempty" doc:"ISO 4217; default: store.currency of the configuration"`
 	Terminal          string        `json:"terminal,omitempty" maxLength:"100" doc:"Default: the only terminal"`
 	Reference         string        `json:"reference,omitempty" maxLength:"255"`
-	TipAmount         string        `json:"tipAmount,omitempty"`
+	TipAmount         string        `json:"tipAmount,omitempty" doc:"Of a sale: charged on top of amount, where the terminal can (tipAtStart)"`
 	OriginalPaymentID string        `json:"originalPaymentId,omitempty" maxLength:"100" doc:"With a refund: the payment it gives back"`
 }
 

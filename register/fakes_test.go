@@ -23,6 +23,7 @@ import (
 	"storeagent/payments"
 	"storeagent/payments/money"
 	"storeagent/register"
+	"storeagent/register/receipt"
 )
 
 // memory stands in for the floors below: one lock, one set of idempotency records, one event log. A second Server over
@@ -500,9 +501,13 @@ func newServer(t testing.TB, m *memory, change ...func(*register.Config)) *regis
 	if m.pairings == nil {
 		seed(m)
 	}
+	receipts, err := receipt.NewForm(receipt.Options{Store: receipt.Store{Name: "Corner Shop", Address: []string{"1 Main Street", "Dallas"}}, Currency: "USD"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := register.Config{
 		Port: 8787, AllowedOrigins: []string{allowedOrigin}, Version: "1.2.3", StoreCode: "DALLAS", Register: "LANE-3", Currency: "USD",
-		StoreName: "Corner Shop", StoreAddress: "1 Main Street\nDallas", GiftcardPrefixes: []string{"600649"},
+		Receipts: receipts, GiftcardPrefixes: []string{"600649"},
 		Keys: m, Events: m, Pairings: m, Sales: desk{m}, Queue: desk{m}, Payments: till{m}, Printing: spooler{m}, Devices: m, Counter: counter{}, Drawers: &drawers{}, Audit: &drawers{}, SignIn: cloudDoor{m},
 		Upkeep: &keeper{}, Findings: &keeper{}, Schema: &keeper{},
 		Status: func() register.Extra { return register.Extra{FreeBytes: 1 << 30} },

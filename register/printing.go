@@ -24,6 +24,9 @@ func (s *Server) content(ctx context.Context, in wire.PrintRequest, columns int)
 		return r, invalid(field("body", "needs exactly one of document, saleId, raw and receiptLine"))
 	}
 	r.Copies = max(in.Copies, 1)
+	if in.Duplicate && in.SaleID == "" {
+		return r, invalid(field("duplicate", "goes with saleId; other content says so itself"))
+	}
 	switch {
 	case in.ReceiptLine != "":
 		doc, err := markup(in.ReceiptLine, columns)
@@ -44,7 +47,7 @@ func (s *Server) content(ctx context.Context, in wire.PrintRequest, columns int)
 		r.Raw = in.Raw
 		return r, nil
 	case in.SaleID != "":
-		doc, err := s.layOut(ctx, in.SaleID, columns)
+		doc, err := s.layOut(ctx, in.SaleID, columns, in.Duplicate)
 		if err != nil {
 			return r, err
 		}

@@ -3,18 +3,19 @@ package register
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
-	"strings"
+	"sync"
 
 	"storeagent/devices/printer"
 	"storeagent/internal/journal"
-	"storeagent/payments"
 	"storeagent/register/receipt"
+	"storeagent/register/wire"
 )
 
 // layOut is the use case "print this sale": the sale and the payments its tenders name, as a document for lines of
 // that width.
-func (s *Server) layOut(ctx context.Context, id string, columns int) (printer.Document, error) {
+func (s *Server) layOut(ctx context.Context, id string, columns int, duplicate bool) (printer.Document, error) {
 	view, err := s.cfg.Sales.Sale(ctx, id)
 	if errors.Is(err, journal.ErrNotFound) {
 		no := invalid(field("saleId", "names no accepted sale"))
@@ -24,35 +25,61 @@ func (s *Server) layOut(ctx context.Context, id string, columns int) (printer.Do
 	if err != nil {
 		return nil, err
 	}
-	var paid []payments.Payment
-	for _, t := range view.Tenders {
-		if t.PaymentID == "" {
-			continue
-		}
-		p, err := s.cfg.Payments.Payment(ctx, t.PaymentID)
-		if err != nil {
-			return nil, err
-		}
-		paid = append(paid, p)
+	in := receipt.Input{
+		Sale: view.Sale, TransactionID: view.TransactionID, Kind: string(view.Kind), Currency: view.Currency,
+		Tenders: view.Tenders, Duplicate: duplicate, Columns: columns,
 	}
-	doc, err := receipt.Layout(receipt.Input{
-		Store: s.receiptStore(), Sale: view.Sale, TransactionID: view.TransactionID, Currency: view.Currency,
-		Tenders: view.Tenders, Payments: paid, Columns: columns,
-	})
+	for _, t := range view.Tenders {
+		switch {
+		case t.PaymentID != "":
+			p, err := s.cfg.Payments.Payment(ctx, t.PaymentID)
+			if err != nil {
+				return nil, err
+			}
+			in.Payments = append(in.Payments, p)
+		case t.GiftcardTransactionID != "" && s.cfg.Giftcards != nil:
+			g, err := s.cfg.Giftcards.Transaction(ctx, t.GiftcardTransactionID)
+			if err != nil {
+				return nil, err
+			}
+			in.Giftcards = append(in.Giftcards, g)
+		}
+	}
+	laid, err := s.cfg.Receipts.Layout(in)
 	if err != nil {
 		no := refuse(http.StatusUnprocessableEntity, "unprintable_sale", "This sale cannot be laid out for that line width.",
 			"Use a printer or a preview with at least 20 columns, or send a document of your own.")
 		no.cause = err
 		return nil, no
 	}
-	return doc, nil
+	if s.template.set(laid.Problem) {
+		s.cfg.Log.ErrorContext(ctx, "receipt template failed; the built-in layout was used", slog.String("saleId", id), slog.Any("error", laid.Problem))
+	}
+	return laid.Document, nil
 }
 
-// receiptStore is the head of every receipt.
-func (s *Server) receiptStore() receipt.Store {
-	head := receipt.Store{Name: s.cfg.StoreName, TaxID: s.cfg.TaxID}
-	if s.cfg.StoreAddress != "" {
-		head.Address = strings.Split(s.cfg.StoreAddress, "\n")
+// templateTrouble is why the store's own template could not be used for the last receipt.
+type templateTrouble struct {
+	mu  sync.Mutex
+	now error
+}
+
+// set takes what came of the last receipt, and reports whether it is news to be logged.
+func (t *templateTrouble) set(err error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	news := err != nil && (t.now == nil || t.now.Error() != err.Error())
+	t.now = err
+	return news
+}
+
+func (t *templateTrouble) problems() []wire.StatusProblem {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now == nil {
+		return nil
 	}
-	return head
+	return []wire.StatusProblem{{Code: "receipt_template", Severity: "warning",
+		Message: "The last receipt was printed in the built-in layout, because the store's own failed: " + t.now.Error() + ".",
+		Hint:    "Correct the file that receipt.template names, try it with storeagent receipt, and start the agent again."}}
 }

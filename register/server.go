@@ -20,6 +20,7 @@ import (
 	"storeagent/devices/scanner"
 	"storeagent/offline"
 	"storeagent/payments/money"
+	"storeagent/register/receipt"
 	"storeagent/register/wire"
 )
 
@@ -37,12 +38,11 @@ type Config struct {
 	AllowedOrigins []string // browser origins that may call, exactly as browsers send them
 	Version        string
 
-	StoreCode    string
-	Register     string
-	Currency     string // ISO 4217, for amounts that come without one
-	StoreName    string // receipt head
-	StoreAddress string // the same, lines separated by \n
-	TaxID        string // the same
+	StoreCode string
+	Register  string
+	Currency  string // ISO 4217, for amounts that come without one
+
+	Receipts *receipt.Form // how the store wants its receipts
 
 	GiftcardPrefixes []string          // scans that begin so are gift cards
 	Patterns         []scanner.Pattern // the store's codes with a price or weight in them
@@ -103,6 +103,7 @@ type Server struct {
 	claims   claims
 	changes  changes
 	codeRefs codeRefs
+	template templateTrouble
 	metrics  *metrics
 
 	stopOnce sync.Once
@@ -111,8 +112,8 @@ type Server struct {
 
 // New makes a Server. It opens nothing.
 func New(c Config) (*Server, error) {
-	if c.Currency == "" || c.Log == nil || c.Ready == nil || c.Status == nil {
-		return nil, errors.New("register: Currency, Log, Ready and Status are needed")
+	if c.Currency == "" || c.Receipts == nil || c.Log == nil || c.Ready == nil || c.Status == nil {
+		return nil, errors.New("register: Currency, Receipts, Log, Ready and Status are needed")
 	}
 	if _, err := money.Digits(c.Currency); err != nil {
 		return nil, fmt.Errorf("register: %w", err)

@@ -38,6 +38,7 @@ func (s *Server) status(ctx context.Context) wire.Status {
 		st.Problems = append(st.Problems, wire.StatusProblem{Code: "cannot_sell", Severity: "error",
 			Message: "Sales cannot be accepted now.", Hint: explain(notReady).hint})
 	}
+	st.Problems = append(st.Problems, s.template.problems()...)
 	st.Problems = append(st.Problems, signInProblems(st.SignIn)...)
 	st.Problems = append(st.Problems, terminalProblems(terminals)...)
 	st.Problems = append(st.Problems, orphanProblems(s.cfg.Payments.Orphans())...)

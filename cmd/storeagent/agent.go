@@ -206,7 +206,7 @@ func (a *agent) joinServer() error {
 	srv, err := register.New(register.Config{
 		AllowedOrigins: a.cfg.Server.AllowedOrigins, Version: version,
 		StoreCode: s.Code, Register: s.Register, Currency: s.Currency,
-		StoreName: s.Name, StoreAddress: s.Address, TaxID: s.TaxID, GiftcardPrefixes: a.cfg.Giftcard.Prefixes, Patterns: a.cfg.Scan.Parsed,
+		Receipts: a.cfg.Receipt.Form, GiftcardPrefixes: a.cfg.Giftcard.Prefixes, Patterns: a.cfg.Scan.Parsed,
 		Keys: a.store.Keys(), Events: a.store.Events(), Pairings: a.store.Pairings(), Sales: a.desk, Queue: a.desk,
 		Payments: a.payments, Giftcards: a.giftcards, Catalogue: a.catalogue, Printing: a.spooler, Devices: a.devices, Counter: a.counter, Drawers: a.drawers, Audit: auditor{a.store.Audit()},
 		SignIn: a.signIn, Typesetter: a.fonts,

@@ -32,6 +32,7 @@ func (l *loader) check(c *Config) {
 		}
 	}
 	l.checkPatterns(&c.Scan)
+	l.checkReceipt(c)
 	l.checkGiftcardLimits(c)
 	l.checkDevices(c)
 	for i, w := range c.Webhooks {
@@ -129,7 +130,7 @@ func (l *loader) checkGiftcardLimits(c *Config) {
 		{"giftcard.offline.max_amount_per_transaction", g.MaxAmountPerTransaction},
 		{"giftcard.offline.max_total_stored_amount", g.MaxTotalStoredAmount},
 	} {
-		if a.text == "" {
+		if _, err := money.Digits(c.Store.Currency); a.text == "" || err != nil { // the currency has its own line
 			continue
 		}
 		if m, err := money.Parse(a.text, c.Store.Currency); err != nil || m.Sign() < 0 {

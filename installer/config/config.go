@@ -2,7 +2,8 @@
 // name used twice is refused with file, line and a hint, all of them at once.
 //
 // It is called by cmd and installer. It knows no driver: the driver table is handed to Load. It imports devices and
-// devices/port, never a driver, register, offline or a simulator. Format: TOML 1.0.
+// devices/port, and register/receipt to try a template; never a driver, register, offline or a simulator. Format: TOML
+// 1.0.
 package config
 
 import (
@@ -17,6 +18,7 @@ import (
 	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/devices/scanner"
+	"storeagent/register/receipt"
 )
 
 // Config is a checked configuration.
@@ -24,6 +26,7 @@ type Config struct {
 	Path string `toml:"-"` // the file it came from
 
 	Store    Store     `toml:"store"`
+	Receipt  Receipt   `toml:"receipt"`
 	Server   Server    `toml:"server"`
 	Data     Data      `toml:"data"`
 	Cloud    Cloud     `toml:"cloud"`
@@ -43,8 +46,19 @@ type Store struct {
 	Name     string `toml:"name"`
 	Address  string `toml:"address"` // lines separated by \n
 	TaxID    string `toml:"tax_id"`
+	Locale   string `toml:"locale"` // BCP 47, "de-DE": words, numbers and dates of receipts
 
 	Location *time.Location `toml:"-"` // of Timezone
+}
+
+// Receipt is how the store wants its receipts.
+type Receipt struct {
+	Template string            `toml:"template"` // path of the store's own layout
+	Logo     string            `toml:"logo"`     // path of a PNG
+	Footer   []string          `toml:"footer"`   // lines
+	Words    map[string]string `toml:"words"`    // in place of the locale's
+
+	Form *receipt.Form `toml:"-"` // of all of them, and of Store
 }
 
 // Server is the localhost API.

@@ -47,6 +47,7 @@ type PrintRequest struct {
 	Content
 	Copies     int  `json:"copies,omitempty" minimum:"1" maximum:"10" doc:"Default: 1"`
 	OpenDrawer bool `json:"openDrawer,omitempty" doc:"Open the cash drawer before printing"`
+	Duplicate  bool `json:"duplicate,omitempty" doc:"With saleId: the paper says that it is a duplicate"`
 }
 
 // PreviewRequest is the body of POST /v1/receipts/preview.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"storeagent/internal/journal"
@@ -13,6 +14,8 @@ import (
 // attempt makes one attempt at op: the commit that says so, the request, the commit of what came of it.
 func (f *Forwarder) attempt(r *run, op Operation) {
 	defer f.landed(r.commit, op)
+	answered := sync.OnceFunc(f.answered)
+	defer answered()
 	ready, err := f.prepare(r.send, op)
 	if err != nil {
 		f.storeFailed(r.commit, "prepare an attempt", err)
@@ -35,6 +38,7 @@ func (f *Forwarder) attempt(r *run, op Operation) {
 	}
 	now = time.Now()
 	f.learn(r.commit, now, op, v)
+	answered()
 	if f.finish(r.commit, op, f.cardResult(r.commit, ready.card, op, v, f.result(op, v, now))) && v.Class == ClassDoubt {
 		op.State, op.Error = InDoubt, v.Fault
 		f.doubt(op, v, prior)

@@ -87,7 +87,8 @@ type Forwarder struct {
 	way      way
 	pace     *pacer
 	stops    map[OpType]*stop
-	flying   map[string]OpType // streams with an attempt under way
+	flying   map[string]OpType // streams with an attempt under way, until its end is committed
+	sending  int               // of them those without an answer yet: they fill the places
 	live     []string          // fresh operations, each the first of its stream: they go ahead of the backlog
 	hurryAt  time.Time         // back-off from attempts before this moment is over
 	wideAt   time.Time         // when to look for operations that a clock jump put far into the future
@@ -371,6 +372,12 @@ func (f *Forwarder) storeWorks(written bool) {
 // dispatch starts attempts as far as pace and places allow, and returns how long there is nothing to start.
 func (f *Forwarder) dispatch(ctx context.Context, r *run) (time.Duration, error) {
 	now := time.Now()
+	f.mu.Lock()
+	full := f.full()
+	f.mu.Unlock()
+	if full {
+		return idle, nil
+	}
 	ops, err := f.candidates(ctx, now)
 	if err != nil {
 		return 0, err
@@ -408,12 +415,8 @@ func (f *Forwarder) dispatch(ctx context.Context, r *run) (time.Duration, error)
 func (f *Forwarder) start(now time.Time, op Operation) (started bool, wait time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	places := f.cfg.MaxInFlight
-	if f.doubts > 0 {
-		places = 1 // until the cloud has taken one again
-	}
-	if len(f.flying) >= places {
-		return false, idle // landing wakes Run
+	if f.full() {
+		return false, idle // an answer or a landing wakes Run
 	}
 	if f.stilled > 0 {
 		return false, idle // its end wakes Run
@@ -432,7 +435,27 @@ func (f *Forwarder) start(now time.Time, op Operation) (started bool, wait time.
 		return false, time.Millisecond
 	}
 	f.flying[op.Stream] = op.Type
+	f.sending++
 	return true, 0
+}
+
+// full tells whether all places are taken. An attempt gives up its place when it has its answer, so that the commit of its
+// end goes into one flush with the commit of the next one's begin; on a slow disk these ends wait, and no more than as many
+// again. The lock is held.
+func (f *Forwarder) full() bool {
+	places := f.cfg.MaxInFlight
+	if f.doubts > 0 {
+		places = 1 // until the cloud has taken one again
+	}
+	return f.sending >= places || len(f.flying) >= 2*places
+}
+
+// answered gives up the place of an attempt.
+func (f *Forwarder) answered() {
+	f.mu.Lock()
+	f.sending--
+	f.mu.Unlock()
+	f.Wake()
 }
 
 // farFuture is beyond every time that an operation may wait for.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"storeagent/internal/journal"
@@ -73,35 +72,13 @@ const (
 // keptAtMost is how many on-demand answers are kept.
 const keptAtMost = 500
 
-// Catalogue is the local copy of the cloud's catalogue. It prepares each of its reads once.
-type Catalogue struct {
-	s     *Store
-	mu    *sync.Mutex
-	stmts map[string]*sql.Stmt
-}
+// Catalogue is the local copy of the cloud's catalogue.
+type Catalogue struct{ s *Store }
 
 var _ catalogue.Store = Catalogue{}
 
-// Catalogue implements catalogue.Store. Keep the result: it holds prepared statements until the store is closed.
-func (s *Store) Catalogue() Catalogue {
-	return Catalogue{s: s, mu: &sync.Mutex{}, stmts: map[string]*sql.Stmt{}}
-}
-
-// query reads with a statement that is prepared once for all connections of the pool.
-func (v Catalogue) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	v.mu.Lock()
-	st, ok := v.stmts[text]
-	if !ok {
-		var err error
-		if st, err = v.s.read.PrepareContext(ctx, text); err != nil {
-			v.mu.Unlock()
-			return nil, err
-		}
-		v.stmts[text] = st
-	}
-	v.mu.Unlock()
-	return st.QueryContext(ctx, args...)
-}
+// Catalogue implements catalogue.Store.
+func (s *Store) Catalogue() Catalogue { return Catalogue{s} }
 
 // Position implements catalogue.Store.
 func (v Catalogue) Position(ctx context.Context, f catalogue.Feed) (catalogue.Position, error) {
@@ -303,7 +280,7 @@ func (t *tx) sweepRows(find string, args []any, drop ...string) (int64, error) {
 
 // Counts implements catalogue.Store.
 func (v Catalogue) Counts(ctx context.Context) (map[catalogue.Feed]int, error) {
-	rows, err := v.query(ctx, qCatalogueCounts)
+	rows, err := v.s.read.QueryContext(ctx, qCatalogueCounts)
 	if err != nil {
 		return nil, fmt.Errorf("count catalogue: %w", err)
 	}
@@ -364,7 +341,7 @@ func match(words []string, prefix bool) string {
 
 // items reads items with their shelves; rows of one item follow each other.
 func (v Catalogue) items(ctx context.Context, query string, args ...any) ([]catalogue.Item, error) {
-	rows, err := v.query(ctx, query, args...)
+	rows, err := v.s.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read items: %w", err)
 	}
@@ -409,7 +386,7 @@ func (v Catalogue) Stock(ctx context.Context, sku, warehouse string, limit int) 
 	if warehouse != "" {
 		where, args = where+` AND warehouse = ?`, append(args, warehouse)
 	}
-	rows, err := v.query(ctx, `SELECT sku, warehouse, price, quantity, as_of FROM shelves WHERE `+where+` ORDER BY sku, warehouse LIMIT ?`, append(args, limit)...)
+	rows, err := v.s.read.QueryContext(ctx, `SELECT sku, warehouse, price, quantity, as_of FROM shelves WHERE `+where+` ORDER BY sku, warehouse LIMIT ?`, append(args, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("read stock: %w", err)
 	}
@@ -445,7 +422,7 @@ func (v Catalogue) CustomersByPhone(ctx context.Context, digits string) ([]catal
 }
 
 func (v Catalogue) customers(ctx context.Context, query string, args ...any) ([]catalogue.Customer, error) {
-	rows, err := v.query(ctx, query, args...)
+	rows, err := v.s.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read customers: %w", err)
 	}
@@ -470,7 +447,7 @@ func (v Catalogue) Records(ctx context.Context, f catalogue.Feed, r catalogue.Re
 			where, args = where+" AND "+c.sql, append(args, c.value)
 		}
 	}
-	rows, err := v.query(ctx, `SELECT key, owner, day, body FROM catalogue_records WHERE `+where+` ORDER BY day DESC, key LIMIT ?`, append(args, r.Limit)...)
+	rows, err := v.s.read.QueryContext(ctx, `SELECT key, owner, day, body FROM catalogue_records WHERE `+where+` ORDER BY day DESC, key LIMIT ?`, append(args, r.Limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", f, err)
 	}

@@ -28,7 +28,7 @@ func TestKeptAnswersAreBounded(t *testing.T) {
 		}
 	}
 	var n int
-	if err := s.read.QueryRow(`SELECT count(*) FROM catalogue_kept`).Scan(&n); err != nil || n != keptAtMost {
+	if err := s.read.db.QueryRow(`SELECT count(*) FROM catalogue_kept`).Scan(&n); err != nil || n != keptAtMost {
 		t.Errorf("%d kept, %v", n, err)
 	}
 	if _, err := v.Kept(t.Context(), "sale", "2"); err == nil {
@@ -59,7 +59,7 @@ func TestCatalogueReadsUseIndexes(t *testing.T) {
 
 func explain(t *testing.T, s *Store, query string, args ...any) []string {
 	t.Helper()
-	rows, err := s.read.Query("EXPLAIN QUERY PLAN "+query, args...)
+	rows, err := s.read.db.Query("EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

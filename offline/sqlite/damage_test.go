@@ -253,7 +253,7 @@ func checkNumbers(t *testing.T, s *Store, events int64) {
 	}
 	a := mustAccept(t, s, 99)
 	var seq int64
-	if err := s.read.QueryRow(`SELECT seq FROM sales WHERE id = ?`, a.Record.ID).Scan(&seq); err != nil || seq != 21 {
+	if err := s.read.db.QueryRow(`SELECT seq FROM sales WHERE id = ?`, a.Record.ID).Scan(&seq); err != nil || seq != 21 {
 		t.Errorf("new sale has number %d, %v, want 21", seq, err)
 	}
 }

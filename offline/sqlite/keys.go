@@ -11,7 +11,7 @@ import (
 func (v Keys) Answer(ctx context.Context, pairingID, key string) (journal.Answer, error) {
 	var a journal.Answer
 	var body, fingerprint []byte
-	err := v.s.reply.QueryRowContext(ctx, pairingID, key).Scan(&a.Status, &a.Location, &body, &fingerprint)
+	err := v.s.read.QueryRowContext(ctx, qAnswer, pairingID, key).Scan(&a.Status, &a.Location, &body, &fingerprint)
 	if err != nil {
 		return journal.Answer{}, fmt.Errorf("read idempotency record: %w", notFound(err))
 	}

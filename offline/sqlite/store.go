@@ -81,8 +81,7 @@ type Store struct {
 	boot  string // this run, in the attempt log
 	lock  *os.File
 	write *sql.DB
-	read  *sql.DB
-	reply *sql.Stmt // qAnswer, asked once for every call with a key
+	read  *readers
 	disk  *disk
 	w     *writer
 	found findings
@@ -121,7 +120,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		// Not even room to start: better without the reserve than not at all.
 		o.Log.Error("disk is full, starting without the reserve", "err", err)
 		err = errors.Join(s.release(), os.Remove(s.path(reserveFile)))
-		s.read, s.reply, s.write, s.lock = nil, nil, nil, nil
+		s.read, s.write, s.lock = nil, nil, nil
 		if err == nil {
 			err = s.open(ctx, o)
 		}
@@ -172,12 +171,11 @@ func (s *Store) open(ctx context.Context, o Options) error {
 		return err
 	}
 	s.disk = newDisk(s.dir, o.ReserveBytes, s.log, space)
-	if s.read, err = openReaders(s.path(databaseFile)); err != nil {
+	read, err := openReaders(s.path(databaseFile))
+	if err != nil {
 		return errors.Join(err, hw.close())
 	}
-	if s.reply, err = s.read.PrepareContext(ctx, qAnswer); err != nil {
-		return errors.Join(fmt.Errorf("prepare the look-up of answers: %w", err), hw.close())
-	}
+	s.read = newReaders(read)
 	// The writer lives as long as the store, not as long as the call that opened it.
 	s.w, err = startWriter(context.WithoutCancel(ctx), s, hw, start.commits)
 	if err != nil {
@@ -198,14 +196,10 @@ func (s *Store) Close() error {
 
 // closeReaders may be called again.
 func (s *Store) closeReaders() error {
-	var errs []error
-	if s.reply != nil {
-		errs = append(errs, s.reply.Close())
+	if s.read == nil {
+		return nil
 	}
-	if s.read != nil {
-		errs = append(errs, s.read.Close())
-	}
-	return errors.Join(errs...)
+	return s.read.Close()
 }
 
 // release closes what open got hold of.

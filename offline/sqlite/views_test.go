@@ -359,7 +359,7 @@ func TestAttemptLog(t *testing.T) {
 	if _, err := s.Outbox().Doubt(ctx, noon.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := s.read.Query(`SELECT n, boot, started_at, finished_at, class, http_status, code FROM attempts WHERE op_id = ? ORDER BY n`, op)
+	rows, err := s.read.db.Query(`SELECT n, boot, started_at, finished_at, class, http_status, code FROM attempts WHERE op_id = ? ORDER BY n`, op)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -436,7 +436,7 @@ func TestOpenWorkIsFoundWithoutScanning(t *testing.T) {
 		{qOps + " WHERE state = ? AND state <> 'delivered' ORDER BY seq LIMIT 1", []any{"queued"}},
 		{qPayments + " WHERE " + paymentsSince + " ORDER BY seq DESC LIMIT 1", []any{1, 1}},
 	} {
-		rows, err := s.read.Query("EXPLAIN QUERY PLAN "+tc.query, tc.args...)
+		rows, err := s.read.db.Query("EXPLAIN QUERY PLAN "+tc.query, tc.args...)
 		if err != nil {
 			t.Fatal(err)
 		}

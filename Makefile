@@ -18,7 +18,7 @@ build: ## one static binary in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/storeagent
 
 test: ## all tests, with the race detector (installs a C compiler, libusb and fonts where they are missing)
-	scripts/need gcc libusb fonts-noto-core fonts-noto-cjk
+	scripts/need gcc libusb fonts-noto-core fonts-noto-cjk useradd systemd-analyze
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
 	CGO_ENABLED=0 $(GO) test -run ThreeHundredKills ./offline/sqlite
 	CGO_ENABLED=0 $(GO) test -run 'ManyShortSimulations|TestCardSimulation' ./offline -seeds 3000 -cardseeds 500

@@ -49,6 +49,8 @@ type cli struct {
 	Unpair       unpairCmd       `cmd:"" help:"Revoke a token by its pairing's id."`
 	Check        checkCmd        `cmd:"" help:"Find the cable, setting or sign-in that is wrong. Exit 0 all well, 1 warnings, 2 failures."`
 	Bundle       bundleCmd       `cmd:"" help:"Pack up what support needs to see, without secrets: logs, status, check, events."`
+	Install      installCmd      `cmd:"" help:"Make the agent a service of this machine: user, folders, configuration, device rules. Changes only what is missing."`
+	Uninstall    uninstallCmd    `cmd:"" help:"Take the service away again. Refused while something is undelivered."`
 	Devices      devicesCmd      `cmd:"" help:"Show what is plugged in, what it seems to be, and the configuration lines it wants."`
 	PrintTest    printTestCmd    `cmd:"" name:"print-test" help:"Print a test page and say whether the printer confirmed it."`
 	ScanTest     scanTestCmd     `cmd:"" name:"scan-test" help:"Show what a scanner reads."`

@@ -34,6 +34,12 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PROGRAM", program)
 			return nil
 		},
+		Condition: func(cond string) (bool, error) { // [root]: whether the tests may change the system
+			if cond != "root" {
+				return false, errors.New("no such condition")
+			}
+			return os.Geteuid() == 0, nil
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exitsCmd, "openshop": openShopCmd, "approve": approveCmd, "sell": sellCmd, "cloud": cloudCmd,
 			"operation": operationCmd, "eventually": eventuallyCmd, "freeport": freePortCmd, "api": apiCmd,

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 
 	"storeagent/installer"
+	"storeagent/installer/config"
+	"storeagent/installer/setup"
 	"storeagent/internal/logfile"
 )
 
@@ -18,24 +22,38 @@ type serveCmd struct {
 	LogJSON  bool       `help:"Write the log as JSON."`
 }
 
-// Run runs the agent until it is told to stop.
-func (c serveCmd) Run(e *env) (err error) {
+// Run runs the agent until it is told to stop, on Windows by the service manager where that started it.
+func (c serveCmd) Run(e *env) error {
 	cfg, err := e.load()
 	if err != nil {
 		return err
 	}
 	log, closeLog := c.newLog(e, cfg.Data.Dir)
 	defer closeLog()
+	if runtime.GOOS == "windows" && !setup.Interactive() {
+		return setup.RunService(e.ctx, func(ctx context.Context) error {
+			err := serve(ctx, e, cfg, log)
+			if err != nil {
+				log.Error("storeagent ended", "err", err) // a service has no standard error
+			}
+			return err
+		})
+	}
+	return serve(e.ctx, e, cfg, log)
+}
+
+// serve runs the agent until ctx ends.
+func serve(ctx context.Context, e *env, cfg *config.Config, log *slog.Logger) (err error) {
 	var listeners []net.Listener
 	for _, addr := range cfg.Server.ListenAddresses() {
-		l, err := listenLoopback(e.ctx, addr)
+		l, err := listenLoopback(ctx, addr)
 		if err != nil {
 			closeAll(listeners)
 			return fmt.Errorf("the API cannot listen on %s: %w; is another storeagent running?", addr, err)
 		}
 		listeners = append(listeners, l)
 	}
-	a, err := newAgent(e.ctx, cfg, log, e.getenv)
+	a, err := newAgent(ctx, cfg, log, e.getenv)
 	if err != nil {
 		closeAll(listeners)
 		return err
@@ -43,7 +61,7 @@ func (c serveCmd) Run(e *env) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 	log.Info("storeagent serves", "version", version, "address", listeners[0].Addr().String(), "store", cfg.Store.Code,
 		"register", cfg.Store.Register, "data", cfg.Data.Dir, "token", filepath.Join(cfg.Data.Dir, technicianToken))
-	return a.run(e.ctx, listeners...)
+	return a.run(ctx, listeners...)
 }
 
 // logLimit is the size of each of the two files of the log in the data folder, in bytes.

@@ -62,12 +62,15 @@ type Printer struct {
 	page     *page
 	modes    modes
 	line     []rune
+	styles   []Style  // of the line's characters
+	lines    [][]Span // printed so far
 	used     int      // dots of the line
 	printed  []string // finished lines since the last cut
 	receipts []string
 	all      strings.Builder
 	images   []*image.Gray
 	raster   *raster
+	stored   *image.Gray // by GS ( L, waiting to be printed
 	pulses   [2]int
 	qr       string
 	module   int // dots of a barcode's narrowest bar
@@ -77,9 +80,10 @@ type Printer struct {
 
 // modes are what ESC @ sets back.
 type modes struct {
-	align byte
-	font  byte
-	w, h  int
+	align  byte
+	style  Style
+	margin int // dots left of the area to print in
+	area   int // its width in dots, 0 for all
 }
 
 // NewPrinter makes a printer with paper, closed cover and an empty buffer.
@@ -161,7 +165,7 @@ func (p *Printer) receive(b []byte) []byte {
 	case b[1] == dc4 && b[2] == 8 && len(b) < 10:
 		return b
 	case bytes.Equal(b, []byte{dle, dc4, 8, 1, 3, 20, 1, 6, 2, 8}): // clear the buffers
-		p.buffer, p.line, p.used, p.raster = nil, nil, 0, nil
+		p.buffer, p.line, p.styles, p.used, p.raster = nil, nil, nil, 0, nil
 		p.reset()
 		p.say(0x37, 0x25, 0)
 		return nil
@@ -288,7 +292,7 @@ func (p *Printer) RunOutAfter(lines int) { p.change(func() { p.runOut = lines })
 func (p *Printer) SetPower(on bool) {
 	p.change(func() {
 		p.off = !on
-		p.buffer, p.line, p.used, p.raster, p.asb = nil, nil, 0, nil, 0
+		p.buffer, p.line, p.styles, p.used, p.raster, p.asb = nil, nil, nil, 0, nil, 0
 		p.reset()
 	})
 }

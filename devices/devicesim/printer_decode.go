@@ -2,9 +2,8 @@ package devicesim
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
-	"image"
-	"image/color"
 	"strings"
 
 	"golang.org/x/text/encoding/charmap"
@@ -79,7 +78,7 @@ func (p *Printer) reset() {
 	if p.page, _ = p.pageOf(0); p.page == nil {
 		p.page, _ = epsonPage(0)
 	}
-	p.modes = modes{w: 1, h: 1}
+	p.modes = modes{style: Style{Width: 1, Height: 1}}
 	p.module = 3
 	p.qr = ""
 }
@@ -133,7 +132,7 @@ func (p *Printer) escape(b []byte) int {
 	}
 	switch b[1] {
 	case '@':
-		p.line, p.used = nil, 0 // the print buffer is cleared
+		p.line, p.styles, p.used = nil, nil, 0 // the print buffer is cleared
 		p.asb = 0
 		p.reset()
 	case 't':
@@ -143,10 +142,16 @@ func (p *Printer) escape(b []byte) int {
 			p.complain("code page %d", b[2])
 		}
 	case 'M':
-		p.modes.font = b[2] & 1
+		p.modes.style.FontB = b[2]&1 == 1
 	case '!':
-		p.modes.font = b[2] & 1
-		p.modes.h, p.modes.w = 1+int(b[2]>>4&1), 1+int(b[2]>>5&1)
+		p.modes.style = Style{
+			FontB: b[2]&1 == 1, Bold: b[2]&8 != 0, Underline: b[2]&0x80 != 0, Invert: p.modes.style.Invert,
+			Height: 1 + int(b[2]>>4&1), Width: 1 + int(b[2]>>5&1),
+		}
+	case 'E':
+		p.modes.style.Bold = b[2]&1 == 1
+	case '-':
+		p.modes.style.Underline = b[2] != 0 && b[2] != '0'
 	case 'a':
 		if p.used == 0 { // counts at the start of a line only
 			p.modes.align = (b[2] & 3) % 3
@@ -162,6 +167,10 @@ func (p *Printer) escape(b []byte) int {
 		}
 	case 'J':
 		p.flush()
+	case '$':
+		p.move(int(b[2]) + int(b[3])<<8)
+	case '\\':
+		p.move(p.used + int(int16(uint16(b[2])|uint16(b[3])<<8))) //nolint:gosec // a signed number
 	case 'p':
 		if b[2] > 1 || b[3] > b[4] {
 			p.complain("drawer pulse %d %d %d", b[2], b[3], b[4])
@@ -172,21 +181,23 @@ func (p *Printer) escape(b []byte) int {
 	return n
 }
 
-// fileSep runs FS commands: the multi-byte mode, which this printer does not have.
+// fileSep runs FS commands: the styles of multi-byte characters, which this printer does not have and so ignores.
 func (p *Printer) fileSep(b []byte) int {
-	switch {
-	case len(b) < 2:
+	if len(b) < 2 {
 		return 0
-	case b[1] == '.':
-		return 2
-	case b[1] == 'C':
-		if len(b) < 3 {
-			return 0
-		}
-		return 3
 	}
-	p.complain("FS %02X", b[1])
-	return 2
+	n, known := map[byte]int{'.': 2, 'C': 3, '-': 3, '!': 3, 'W': 3, 'S': 4, '(': 5}[b[1]]
+	if !known {
+		p.complain("FS %02X", b[1])
+		return 2
+	}
+	if b[1] == '(' && len(b) >= n {
+		n += int(b[3]) + int(b[4])<<8
+	}
+	if len(b) < n {
+		return 0
+	}
+	return n
 }
 
 // group runs GS commands.
@@ -196,8 +207,10 @@ func (p *Printer) group(b []byte) int {
 	}
 	switch b[1] {
 	case '!':
-		p.modes.w, p.modes.h = int(b[2]>>4&7)+1, int(b[2]&7)+1
-	case 'B', 'h', 'H', 'f':
+		p.modes.style.Width, p.modes.style.Height = int(b[2]>>4&7)+1, int(b[2]&7)+1
+	case 'B':
+		p.modes.style.Invert = b[2]&1 == 1
+	case 'h', 'H', 'f':
 	case 'w':
 		p.module = int(b[2])
 	case 'a':
@@ -215,9 +228,17 @@ func (p *Printer) group(b []byte) int {
 		return p.stripe(b)
 	case '(':
 		return p.extended(b)
+	case '8':
+		return p.long(b)
 	case 'L', 'W':
 		if len(b) < 4 {
 			return 0
+		}
+		if n := int(b[2]) + int(b[3])<<8; p.used > 0 { // counts at the start of a line only
+		} else if b[1] == 'L' {
+			p.modes.margin = n
+		} else {
+			p.modes.area = n
 		}
 		return 4
 	default:
@@ -274,11 +295,38 @@ func (p *Printer) extended(b []byte) int {
 		}
 	case b[2] == 'k' && len(data) >= 3 && data[0] == '1':
 		p.qrCode(data[1], data[2:])
+	case b[2] == 'L':
+		p.graphics(data)
 	default:
 		p.complain("GS ( %c % X", b[2], data[:min(len(data), 8)])
 	}
 	return n
 }
+
+// long runs GS 8 L, which is GS ( L with a length of four bytes.
+func (p *Printer) long(b []byte) int {
+	if b[2] != 'L' {
+		p.complain("GS 8 %02X", b[2])
+		return 3
+	}
+	if len(b) < 7 {
+		return 0
+	}
+	size := binary.LittleEndian.Uint32(b[3:])
+	if size > maxGraphics {
+		p.complain("GS 8 L of %d bytes", size)
+		return 7
+	}
+	n := 7 + int(size)
+	if len(b) < n {
+		return 0
+	}
+	p.graphics(b[7:n])
+	return n
+}
+
+// maxGraphics is the most that the printer holds of one image; more is a slip of the length.
+const maxGraphics = 1 << 20
 
 // qrCode runs the functions of the QR symbol: model, size, level, store, print.
 func (p *Printer) qrCode(fn byte, data []byte) {
@@ -350,16 +398,7 @@ func (p *Printer) endImage() {
 	if r.stride == 0 || len(r.data) == 0 {
 		return
 	}
-	img := image.NewGray(image.Rect(0, 0, r.stride*8, len(r.data)/r.stride))
-	for y := range img.Rect.Dy() {
-		for x := range img.Rect.Dx() {
-			if r.data[y*r.stride+x/8]>>(7-x%8)&1 == 0 {
-				img.SetGray(x, y, color.Gray{Y: 255})
-			}
-		}
-	}
-	p.images = append(p.images, img)
-	p.label(fmt.Sprintf("[IMAGE %dx%d]", img.Rect.Dx(), img.Rect.Dy()))
+	p.show(dots(r.data, r.stride, r.stride*8, 1, 1))
 }
 
 // flush ends whatever stands unfinished on the line.
@@ -372,21 +411,22 @@ func (p *Printer) flush() {
 // char puts one character on the line, which wraps when it is full.
 func (p *Printer) char(r rune) {
 	dots := dotsA
-	if p.modes.font == 1 {
+	if p.modes.style.FontB {
 		dots = dotsB
 	}
-	dots *= p.modes.w
-	if p.used+dots > p.o.Columns*dotsA {
+	dots *= p.modes.style.Width
+	if p.used+dots > p.width() {
 		p.endLine()
 	}
 	p.line = append(p.line, r)
+	p.styles = append(p.styles, p.modes.style)
 	p.used += dots
 }
 
 func (p *Printer) endLine() {
-	free := p.o.Columns*dotsA - p.used
-	text := strings.Repeat(" ", p.before(free)/dotsA) + string(p.line)
-	p.line, p.used = nil, 0
+	text := p.indented(p.used, string(p.line))
+	p.lines = append(p.lines, spans(p.line, p.styles))
+	p.line, p.styles, p.used = nil, nil, 0
 	p.emit(strings.TrimRight(text, " "))
 }
 
@@ -401,9 +441,23 @@ func (p *Printer) before(free int) int {
 	return free
 }
 
+// width is that of the area to print in, in dots.
+func (p *Printer) width() int {
+	free := max(p.o.Columns*dotsA-p.modes.margin, 0)
+	if p.modes.area > 0 {
+		return min(p.modes.area, free)
+	}
+	return free
+}
+
+// indented puts blanks before a text of that many dots, after margin and alignment.
+func (p *Printer) indented(dots int, text string) string {
+	return strings.Repeat(" ", (p.modes.margin+p.before(p.width()-dots))/dotsA) + text
+}
+
 // label stands on the paper for what is no text.
 func (p *Printer) label(text string) {
-	p.emit(strings.Repeat(" ", p.before(p.o.Columns-len([]rune(text)))) + text)
+	p.emit(p.indented(len([]rune(text))*dotsA, text))
 }
 
 // emit moves the paper by one line.
@@ -458,6 +512,13 @@ func symbol(kind byte, data []byte) (name, text string, modules int) {
 	switch kind {
 	case 'A', 'C', 'D':
 		size := map[byte]int{'A': 12, 'C': 13, 'D': 8}[kind]
+		if len(data) == size-1 { // the printer adds the check digit
+			for d := byte('0'); d <= '9' && len(data) < size; d++ {
+				if full := append(bytes.Clone(data), d); eanSum(full) {
+					data, text = full, string(full)
+				}
+			}
+		}
 		if len(data) != size || !eanSum(data) {
 			return "", "", 0
 		}

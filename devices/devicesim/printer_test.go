@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -214,6 +215,17 @@ func TestPrinterText(t *testing.T) {
 		"code128 too wide": {"1d77061d6b49067b42414141" + "41" + "0a", "\n"},
 		"code128":          {"1d77021d6b49047b430c22", "[CODE128 1234]\n"},
 		"image":            {"1d76300001000200800f" + "610a", "[IMAGE 8x2]\na\n"},
+		"graphics":         {"1d284c0e003070300201311000020080010001" + "1d284c02003032" + "610a", "[IMAGE 32x2]\na\n"},
+		"long graphics":    {"1d384c0b000000307030010131080001008f" + "1d384c02000000303261" + "0a", "[IMAGE 8x1]\na\n"},
+		"graphics short":   {"1d284c0d0030703002013110000200800100" + "0a", "\n"},
+		"no graphics":      {"1d284c020030320a", "\n"},
+		"too long":         {"1d384cffffffff0a", "\n"},
+		"moves":            {"1b241800611b2448001b5c0c0062" + "0a", "  a    b\n"},
+		"moves back":       {"6161611b5cf4ff620a", "aaab\n"},
+		"moves too far":    {"1b24ffff0a", "\n"},
+		"area":             {"1d4c18001d5730001b61026162630a", "   abc\n"},
+		"area wraps":       {"1d4c18001d57240061626364650a", "  abc\n  de\n"},
+		"multi-byte modes": {"1c2d011c5300001c43011c28410200300061" + "0a", "a\n"},
 		"image stripes":    {"1d7630000100010080" + "1d763000010001000f" + "0a", "[IMAGE 8x2]\n\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -223,6 +235,44 @@ func TestPrinterText(t *testing.T) {
 				t.Errorf("paper %q, want %q; garbage %q", got, c.want, p.Garbage())
 			}
 		})
+	}
+}
+
+func TestPrinterCompletesCheckDigits(t *testing.T) {
+	p := devicesim.NewPrinter(devicesim.PrinterOptions{})
+	feed(t, p, []byte("\x1dkC\x0c400638133393\x1dkA\x0b01234500006\x1dkD\x079638507"))
+	if got, want := p.Paper(), "[EAN13 4006381333931]\n[UPCA 012345000065]\n[EAN8 96385074]\n"; got != want {
+		t.Errorf("%q, garbage %q", got, p.Garbage())
+	}
+}
+
+// TestPrinterGraphics prints a raster as escpos-php sends it and escpos-tools reads it.
+func TestPrinterGraphics(t *testing.T) {
+	p := devicesim.NewPrinter(devicesim.PrinterOptions{})
+	feed(t, p, unhex(t, "1d284c1200307030010131100004008000040000200001"+"1d284c02003032"))
+	if len(p.Images()) != 1 || p.Images()[0].Rect.Dx() != 16 || p.Images()[0].Rect.Dy() != 4 {
+		t.Fatalf("%v, garbage %q", p.Images(), p.Garbage())
+	}
+	for i, y := range p.Images()[0].Pix {
+		if black := i%16 == i/16*5; (y == 0) != black {
+			t.Errorf("dot %d,%d is %d", i%16, i/16, y)
+		}
+	}
+}
+
+func TestPrinterStyles(t *testing.T) {
+	p := devicesim.NewPrinter(devicesim.PrinterOptions{})
+	feed(t, p, unhex(t, "1b4501611b450062"+"1b2d02631b2d30"+"1d420164"+"1d42000a"+"1b4d011d2112650a"+"1b21b866"+"1b40"+"670a"))
+	one := devicesim.Style{Width: 1, Height: 1}
+	bold, under, white := one, one, one
+	bold.Bold, under.Underline, white.Invert = true, true, true
+	want := [][]devicesim.Span{
+		{{Text: "a", Style: bold}, {Text: "b", Style: one}, {Text: "c", Style: under}, {Text: "d", Style: white}},
+		{{Text: "e", Style: devicesim.Style{FontB: true, Width: 2, Height: 3}}},
+		{{Text: "g", Style: one}}, // ESC @ threw away what stood on the line
+	}
+	if got := p.Lines(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -239,6 +289,7 @@ func TestPrinterTellsEachLine(t *testing.T) {
 func FuzzPrinter(f *testing.F) {
 	f.Add(unhex(f, capture), uint64(1))
 	f.Add([]byte("\x1b@\x1ba\x01abc\n\x10\x04\x01\x1dV\x41\x03\x1dk\x49\x04{B12\x1d(k\x03\x0001Q0"), uint64(2))
+	f.Add([]byte("\x1dL\x18\x00\x1dW\x30\x00\x1b$\x20\x00a\x1b\\\x10\x00b\x1d8L\x0b\x00\x00\x000p0\x01\x011\x08\x00\x01\x00\xff\x1d(L\x02\x0002"), uint64(3))
 	f.Fuzz(func(t *testing.T, b []byte, seed uint64) {
 		whole, parts := devicesim.NewPrinter(devicesim.PrinterOptions{}), devicesim.NewPrinter(devicesim.PrinterOptions{})
 		feed(t, whole, b)

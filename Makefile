@@ -26,8 +26,9 @@ test: ## all tests, with the race detector (installs a C compiler, libusb and fo
 usb: ## test USB on the real USB stack of a Linux kernel in a virtual machine (installs QEMU where it is missing)
 	scripts/usb-tests
 
-oracle: ## hold the nexo driver and simulator against an independent npm package (installs node and npm where missing)
+oracle: ## hold nexo, printing and previews against programs that are not ours (installs them where missing)
 	scripts/nexo-oracle
+	scripts/printing-oracle
 
 lint: ## gofmt, go vet, staticcheck, golangci-lint
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi

@@ -370,7 +370,7 @@ func elements(t testing.TB, svg []byte) map[string]int {
 	count := map[string]int{}
 	for dec := xml.NewDecoder(bytes.NewReader(svg)); ; {
 		tok, err := dec.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return count
 		}
 		if err != nil {

@@ -3,6 +3,7 @@ package register_test
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"image/png"
 	"io"
 	"net/http/httptest"
@@ -49,7 +50,7 @@ func TestPreviewMedia(t *testing.T) {
 				t.Error("an SVG without a policy")
 			}
 			for dec := xml.NewDecoder(w.Body); ; {
-				if _, err := dec.Token(); err == io.EOF {
+				if _, err := dec.Token(); errors.Is(err, io.EOF) {
 					break
 				} else if err != nil {
 					t.Fatal(err)

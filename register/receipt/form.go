@@ -92,7 +92,10 @@ func NewForm(o Options) (*Form, error) {
 	if f.own, err = f.compile(o.TemplateName, o.Template); err != nil {
 		return nil, err
 	}
-	return f, f.try()
+	if err := f.try(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // Receipt is a sale laid out.

@@ -89,8 +89,8 @@ func newLocale(name string, own map[string]string) (*locale, error) {
 	for i, n := range names {
 		tags[i] = language.MustParse(n)
 	}
-	_, at, sure := language.NewMatcher(tags).Match(asked)
-	if base, _ := asked.Base(); sure == language.No || sure == language.Low && !sameLanguage(base, tags[at]) {
+	_, at, _ := language.NewMatcher(tags).Match(asked)
+	if languageOf(asked) != languageOf(tags[at]) {
 		slices.Sort(names)
 		return nil, &OptionError{Option: "locale", Message: fmt.Sprintf("how %q writes numbers is not known", name), Hint: "known are " + strings.Join(names, ", ")}
 	}
@@ -109,9 +109,13 @@ func newLocale(name string, own map[string]string) (*locale, error) {
 	return l, nil
 }
 
-func sameLanguage(base language.Base, tag language.Tag) bool {
-	other, _ := tag.Base()
-	return base == other
+// languageOf is the language of a tag without script and region; both forms of Norwegian are one on a receipt.
+func languageOf(tag language.Tag) string {
+	base, _ := tag.Base()
+	if name := base.String(); name != "no" && name != "nn" {
+		return name
+	}
+	return "nb"
 }
 
 // wordsOf are the words of a language, with what its region says otherwise; English where there are none.
@@ -122,11 +126,7 @@ func wordsOf(tags ...language.Tag) (map[string]string, error) {
 	}
 	words := maps.Clone(all["en"])
 	for _, tag := range tags {
-		base, _ := tag.Base()
-		name := base.String()
-		if name == "no" || name == "nn" {
-			name = "nb"
-		}
+		name := languageOf(tag)
 		if all[name] == nil {
 			continue
 		}

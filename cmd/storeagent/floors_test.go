@@ -29,6 +29,7 @@ var fences = map[string]string{
 	"github.com/pressly/goose/v3":         "offline/sqlite",
 	"github.com/prometheus/client_golang": "register",
 	"github.com/google/gousb":             "devices/port/usbport",
+	"github.com/go-text/typesetting":      "devices/printer/typeset",
 	"github.com/kardianos/service":        "installer/setup",
 }
 

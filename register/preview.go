@@ -30,7 +30,6 @@ type previewAnswer struct {
 	ContentType string `header:"Content-Type"`
 	Missing     string `header:"X-Preview-Missing" doc:"Characters that the picture shows as boxes because no font here has them, as U+0E01 U+0E02; the printer may have them"`
 	Policy      string `header:"Content-Security-Policy"`
-	Vary        string `header:"Vary"`
 	Body        []byte
 }
 
@@ -76,7 +75,7 @@ func (s *Server) previewColumns(in wire.PreviewRequest) (int, error) {
 }
 
 func (s *Server) draw(media string, doc printer.Document, columns int) (*previewAnswer, error) {
-	out := &previewAnswer{ContentType: media, Vary: "Accept"}
+	out := &previewAnswer{ContentType: media}
 	var picture preview.Picture
 	var err error
 	switch media {

@@ -9,6 +9,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"storeagent/devices"
@@ -39,6 +41,27 @@ type Op struct {
 	Lines     int    `json:"lines,omitempty"`
 	Mode      string `json:"mode,omitempty" enum:"partial,full"`
 	Pin       int    `json:"pin,omitempty" enum:"2,5"`
+}
+
+// WithTexts is the operation with each text of its own and of its cells put through f.
+func (o Op) WithTexts(f func(string) string) Op {
+	o.Text, o.Char = f(o.Text), f(o.Char)
+	o.Cells = slices.Clone(o.Cells)
+	for i := range o.Cells {
+		o.Cells[i].Text = f(o.Cells[i].Text)
+	}
+	return o
+}
+
+// TextField names the field that the text of a text, columns or rule operation, or of one cell of it, stands in.
+func (o Op) TextField(cell int) string {
+	switch o.Op {
+	case "columns":
+		return fmt.Sprintf("cells[%d].text", cell)
+	case "rule":
+		return "char"
+	}
+	return "text"
 }
 
 // Cell is one column of a columns operation; Width counts characters of normal size, 0 shares what is left.

@@ -22,6 +22,20 @@ type Bitmap struct {
 	Bits          []byte
 }
 
+// TrimRight is the image without whole bytes of white at its right, but one byte wide at least.
+func (b Bitmap) TrimRight() Bitmap {
+	used := 1
+	for y := range b.Height {
+		row := bytes.TrimRight(b.Bits[y*b.Stride:(y+1)*b.Stride], "\x00")
+		used = max(used, len(row))
+	}
+	narrow := Bitmap{Width: min(b.Width, used*8), Height: b.Height, Stride: used, Bits: make([]byte, 0, used*b.Height)}
+	for y := range b.Height {
+		narrow.Bits = append(narrow.Bits, b.Bits[y*b.Stride:y*b.Stride+used]...)
+	}
+	return narrow
+}
+
 // Raster decodes the PNG of an image operation and turns it into dots: scaled to the operation's width, or to the
 // paper (dots) where it is wider; black below half brightness, or with Floyd-Steinberg dithering. Transparent is white.
 func Raster(op Op, dots int) (Bitmap, error) {

@@ -2,7 +2,7 @@
 // a stretch of text.
 //
 // It is called by the printer drivers, which know under which number a model selects a page. It imports nothing of this
-// program. Tables are those of golang.org/x/text, Python's codecs and escpos-printer-db.
+// program. Tables are those of golang.org/x/text and, in pages.go, of the sources that ../escpos/tables.py names.
 package codepage
 
 import (
@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
@@ -43,9 +44,10 @@ func (u upper) EncodeRune(r rune) (byte, bool) {
 	return 0, false
 }
 
-// Encode gives the byte of a character on the page.
+// Encode gives the byte of a character on the page. U+FFFD stands for the holes of the tables, never for itself; a mark
+// would be printed beside its letter.
 func (p Page) Encode(r rune) (byte, bool) {
-	if r == utf8.RuneError { // stands for the holes of the tables, never for itself
+	if r == utf8.RuneError || unicode.Is(unicode.Mn, r) && !p.Shaped() {
 		return 0, false
 	}
 	return p.table.EncodeRune(r)
@@ -54,7 +56,7 @@ func (p Page) Encode(r rune) (byte, bool) {
 // Shaped reports whether text of the page's script comes out wrong without reordering or joining its letters, which no
 // printer of this kind does.
 func (p Page) Shaped() bool {
-	return slices.Contains([]string{"720", "862", "864", "1255", "1256"}, p.Name)
+	return slices.Contains([]string{"720", "862", "864", "1098", "1255", "1256"}, p.Name)
 }
 
 // tables are all pages, in the order of preference: 437 as printers start in it, then 858 and 1252, which hold the euro
@@ -71,7 +73,7 @@ func tables() []Page {
 		{"iso8859-2", 0, charmap.ISO8859_2}, {"iso8859-15", 0, charmap.ISO8859_15}, {"iso8859-7", 0, charmap.ISO8859_7},
 		{"rk1048", 0, upper(upperrk1048)}, {"tcvn-3-1", 0, upper(uppertcvn31)}, {"tcvn-3-2", 0, upper(uppertcvn32)},
 		{"1258", 0, charmap.Windows1258}, {"katakana", 0, upper(upperkatakana)}, {"851", 0, upper(upper851)},
-		{"720", 0, upper(upper720)}, {"862", 0, charmap.CodePage862}, {"864", 0, upper(upper864)},
+		{"853", 0, upper(upper853)}, {"1098", 0, upper(upper1098)}, {"720", 0, upper(upper720)}, {"862", 0, charmap.CodePage862}, {"864", 0, upper(upper864)},
 		{"1255", 0, charmap.Windows1255}, {"1256", 0, charmap.Windows1256},
 	}
 }

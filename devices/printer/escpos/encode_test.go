@@ -10,9 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/text/encoding/charmap"
-
 	"storeagent/devices/printer"
+	"storeagent/devices/printer/codepage"
 )
 
 func testProfile(t testing.TB, o Options) profile {
@@ -175,7 +174,7 @@ func TestPageStaysWhileItCan(t *testing.T) {
 	}
 }
 
-// FuzzText decodes what was encoded, by the page numbers alone, and wants the same text back.
+// FuzzText prints on the simulator, whose tables come from elsewhere, and wants the same text back.
 func FuzzText(f *testing.F) {
 	f.Add("Grüße € Łódź Жук Ωμέγα ½")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -188,36 +187,9 @@ func FuzzText(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var on table = charmap.CodePage437
-		var back strings.Builder
-		for i := 0; i < len(b); i++ {
-			switch b[i] {
-			case 0x1B:
-				for _, pg := range p.pages {
-					if pg.number == b[i+2] {
-						on = pg.table
-					}
-				}
-				i += 2
-			case '\n':
-			default:
-				back.WriteRune(decode(on, b[i]))
-			}
-		}
 		squeeze := func(s string) string { return strings.NewReplacer(" ", "", "\n", "").Replace(s) }
-		if got, want := squeeze(back.String()), squeeze(clean(text)); got != want {
+		if got, want := squeeze(simulated(t, p, b).Paper()), squeeze(codepage.Clean(text)); got != want {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	})
-}
-
-// decode is the character of a byte on a page.
-func decode(t table, b byte) rune {
-	if m, ok := t.(*charmap.Charmap); ok {
-		return m.DecodeByte(b)
-	}
-	if b < 0x80 {
-		return rune(b)
-	}
-	return []rune(string(t.(upper)))[b-0x80]
 }

@@ -42,18 +42,24 @@ func onPaper(t testing.TB, doc printer.Document, p profile) *devicesim.Printer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sim := simulated(t, p, b.data)
+	if g := sim.Garbage(); len(g) > 0 {
+		t.Errorf("garbage: %q", g)
+	}
+	return sim
+}
+
+// simulated is a printer of that numbering that got those bytes.
+func simulated(t testing.TB, p profile, b []byte) *devicesim.Printer {
 	pages := map[byte]string{}
 	for _, pg := range p.pages {
-		pages[pg.number] = pg.name
+		pages[pg.Number] = pg.Name
 	}
 	sim := devicesim.NewPrinter(devicesim.PrinterOptions{Columns: p.columns, CodePages: pages})
 	_ = sim.Serve(t.Context(), struct {
 		io.Reader
 		io.Writer
-	}{strings.NewReader(string(append(initialize(p), b.data...))), io.Discard})
-	if g := sim.Garbage(); len(g) > 0 {
-		t.Errorf("garbage: %q", g)
-	}
+	}{strings.NewReader(string(append(initialize(p), b...))), io.Discard})
 	return sim
 }
 

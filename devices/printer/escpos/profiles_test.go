@@ -1,15 +1,14 @@
 package escpos
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"storeagent/devices/devicesim"
 	"storeagent/devices/printer"
+	"storeagent/devices/printer/codepage"
 )
 
 // corpus is everyday receipt text. Where all of a language's letters matter, they are there.
@@ -63,16 +62,16 @@ func TestCorpus(t *testing.T) {
 		p := testProfile(t, Options{Profile: name})
 		pages := map[byte]string{}
 		for _, pg := range p.pages {
-			if other, twice := pages[pg.number]; twice {
-				t.Fatalf("%s: pages %s and %s have the same number", name, other, pg.name)
+			if other, twice := pages[pg.Number]; twice {
+				t.Fatalf("%s: pages %s and %s have the same number", name, other, pg.Name)
 			}
-			pages[pg.number] = pg.name
+			pages[pg.Number] = pg.Name
 		}
 		for language, text := range corpus {
 			doc := printer.Document{{Op: "text", Text: text}}
 			b, err := bytesOf(doc, p)
-			missing := strings.IndexFunc(clean(text), func(r rune) bool {
-				return r >= 0x7F && !slices.ContainsFunc(p.pages, func(pg page) bool { _, ok := pg.encode(r); return ok })
+			missing := strings.IndexFunc(codepage.Clean(text), func(r rune) bool {
+				return r >= 0x7F && !slices.ContainsFunc(p.pages, func(pg codepage.Page) bool { _, ok := pg.Encode(r); return ok })
 			})
 			if (err == nil) != (missing < 0) {
 				t.Errorf("%s, %s: %v, though a page is missing: %v", name, language, err, missing >= 0)
@@ -80,11 +79,7 @@ func TestCorpus(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			sim := devicesim.NewPrinter(devicesim.PrinterOptions{Columns: p.columns, CodePages: pages})
-			_ = sim.Serve(t.Context(), struct {
-				io.Reader
-				io.Writer
-			}{strings.NewReader(string(append(initialize(p), b...))), io.Discard})
+			sim := simulated(t, p, b)
 			flat := func(s string) string { return strings.Join(strings.Fields(s), " ") }
 			if got := flat(sim.Paper()); got != flat(text) || len(sim.Garbage()) > 0 {
 				t.Errorf("%s, %s: the paper shows %q, garbage %q", name, language, got, sim.Garbage())
@@ -112,8 +107,8 @@ func TestProfiles(t *testing.T) {
 		if err != nil || p.columns == 0 || len(p.pages) == 0 {
 			t.Errorf("%s: %+v, %v", name, p, err)
 		}
-		if euro := slices.IndexFunc(p.pages, func(pg page) bool { _, ok := pg.encode('€'); return ok }); euro > 0 && p.pages[euro].name != "858" && p.pages[euro].name != "1252" {
-			t.Errorf("%s takes the euro sign from %s", name, p.pages[euro].name)
+		if euro := slices.IndexFunc(p.pages, func(pg codepage.Page) bool { _, ok := pg.Encode('€'); return ok }); euro > 0 && p.pages[euro].Name != "858" && p.pages[euro].Name != "1252" {
+			t.Errorf("%s takes the euro sign from %s", name, p.pages[euro].Name)
 		}
 	}
 	for name, want := range map[string]struct {
@@ -129,8 +124,8 @@ func TestProfiles(t *testing.T) {
 		"ZJ-5870":  {32, false, false, "437", 0},
 	} {
 		p := testProfile(t, Options{Profile: name})
-		i := slices.IndexFunc(p.pages, func(pg page) bool { return pg.name == want.page })
-		if i < 0 || p.pages[i].number != want.number || p.columns != want.columns || p.processID != want.marks || p.pulse != want.pulses {
+		i := slices.IndexFunc(p.pages, func(pg codepage.Page) bool { return pg.Name == want.page })
+		if i < 0 || p.pages[i].Number != want.number || p.columns != want.columns || p.processID != want.marks || p.pulse != want.pulses {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}
@@ -160,7 +155,7 @@ func TestProfileFile(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || p.columns != 46 || len(p.pages) != 2 || p.pages[1].number != 13 {
+		if err != nil || p.columns != 46 || len(p.pages) != 2 || p.pages[1].Number != 13 {
 			t.Errorf("%s: %+v, %v", tt.text, p, err)
 		}
 	}

@@ -48,6 +48,7 @@ type Options struct {
 	ReverseLastOnly bool
 	ClockOffset     time.Duration
 	TellTime        bool // sends 04 01 after registration
+	NoBlocks        bool // refuses a registration that brings a list of commands along
 	// Patience is how long it waits for one answer of the register before it repeats itself or gives up; 0 for what its
 	// protocol says: five seconds with ZVT, three with the others. Nexo waits for nothing.
 	Patience time.Duration
@@ -68,6 +69,7 @@ type ZVT struct {
 	receipt  int
 	trace    int
 	config   byte
+	blocks   bool // the register takes slips as text blocks
 	aborts   int
 	asked    int // money commands received
 
@@ -240,8 +242,12 @@ func (z *ZVT) register(ctx context.Context, w wire, data []byte) error {
 	if len(data) >= 6 && fmt.Sprintf("%x", data[4:6]) != "0"+z.o.Currency {
 		return w.send(ctx, no(0x6F), hurt{})
 	}
+	blocks := wantsBlocks(data)
+	if blocks && z.o.NoBlocks {
+		return w.send(ctx, no(0x83), hurt{})
+	}
 	z.mu.Lock()
-	z.config = data[3]
+	z.config, z.blocks = data[3], blocks
 	z.mu.Unlock()
 	if err := w.send(ctx, yes, hurt{}); err != nil {
 		return err

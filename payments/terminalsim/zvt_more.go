@@ -147,10 +147,8 @@ func (z *ZVT) count(ctx context.Context, w wire, data []byte, closes bool) error
 		if leak {
 			lines = append([]string{"\x00" + testPAN}, lines...)
 		}
-		for _, l := range lines {
-			if err := z.ask(ctx, w, message(0x06, 0xD1, []byte(l))); err != nil {
-				return err
-			}
+		if err := z.printSlip(ctx, w, 3, lines); err != nil {
+			return err
 		}
 	}
 	return z.ask(ctx, w, done)

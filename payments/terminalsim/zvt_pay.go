@@ -309,12 +309,10 @@ func (z *ZVT) printSlips(ctx context.Context, w wire, of slipOf) error {
 	if of.leak {
 		pan = testPAN
 	}
-	for _, title := range []string{"H\x84ndlerbeleg", "Kundenbeleg"} {
+	for i, title := range []string{"H\x84ndlerbeleg", "Kundenbeleg"} {
 		lines := []string{"@" + title, "\x00", fmt.Sprintf("\x00Terminal-ID:%20s", z.o.TerminalID), fmt.Sprintf("\x00Beleg-Nr.  %04d", c.Receipt), "\x00VISA", "\x00" + pan, fmt.Sprintf("@%d.%02d", c.Amount/100, c.Amount%100), "\x81"}
-		for _, l := range lines {
-			if err := z.ask(ctx, w, message(0x06, 0xD1, []byte(l))); err != nil {
-				return err
-			}
+		if err := z.printSlip(ctx, w, byte(i+1), lines); err != nil {
+			return err
 		}
 	}
 	return nil

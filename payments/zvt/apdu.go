@@ -52,9 +52,10 @@ const (
 	classRefuse = 0x84
 )
 
-// Error codes we refuse with (PA00P015, chapter 10).
+// Error codes that we refuse with or look for (PA00P015, chapter 10).
 const (
 	codeImpossible = 0x83
+	codeProtocol   = 0x9A
 	codeNoPrinter  = 0xCC
 )
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -124,6 +125,48 @@ func TestScripts(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestLinesAndBlocksAreOneSlip: slips are asked for as text blocks, and a terminal that only prints line by line gives
+// the same receipt, the end of day too.
+func TestLinesAndBlocksAreOneSlip(t *testing.T) {
+	var slips []payments.Receipt
+	var closing [][]string
+	for _, lines := range []bool{false, true} {
+		var log strings.Builder // written by the owner goroutine, read after it ended
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, true, terminalsim.Options{NoBlocks: lines})
+			term, err := zvt.New(zvt.Config{
+				Name: "front", Open: r.Open, Serial: true, Options: r.opt,
+				Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() { defer close(ended); _ = term.Run(ctx) }()
+			terminaltest.Ready(t, term)
+			l, err := pay(ctx, t, term, cents(t, 1016))
+			if err != nil || len(l.receipt.Merchant) < 5 || len(l.receipt.Customer) < 5 {
+				t.Fatalf("%v %+v", err, l.receipt)
+			}
+			slips = append(slips, l.receipt)
+			day, err := term.EndOfDay(ctx)
+			if err != nil || len(day.Slip) == 0 {
+				t.Fatalf("%v %+v", err, day)
+			}
+			closing = append(closing, day.Slip)
+			cancel()
+			<-ended
+		})
+		if blocks := strings.Contains(log.String(), "06 D3"); blocks == lines {
+			t.Errorf("terminal that only prints lines: %v, text blocks on the wire: %v\n%s", lines, blocks, log.String())
+		}
+	}
+	if !reflect.DeepEqual(slips[0], slips[1]) || !reflect.DeepEqual(closing[0], closing[1]) {
+		t.Errorf("blocks %q %q\n lines %q %q", slips[0], closing[0], slips[1], closing[1])
 	}
 }
 

@@ -154,11 +154,13 @@ func appendBMP(out []byte, id byte, value []byte) []byte {
 	return append(out, value...)
 }
 
-// Tags of TLV containers that this package reads.
+// Tags of TLV containers that this package reads or writes.
 const (
 	tagText        = 0x07
 	tagAttribute   = 0x09
+	tagCommand     = 0x0A
 	tagCharset     = 0x14
+	tagCommands    = 0x26
 	tagDate        = 0x34
 	tagTime        = 0x35
 	tagReceiptType = 0x1F07

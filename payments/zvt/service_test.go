@@ -1,6 +1,7 @@
 package zvt
 
 import (
+	"bytes"
 	"encoding/hex"
 	"strings"
 	"testing"
@@ -107,4 +108,26 @@ func FuzzSums(f *testing.F) {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+// The bytes of 06 00: password, config byte, currency, and the wish for text blocks where slips come through us.
+func TestRegistrationBytes(t *testing.T) {
+	for _, c := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{Print: true, Currency: "EUR"}, "123456 be 0978 06 06 26 04 0a 02 06d3"},
+		{Options{Print: true}, "123456 be"},
+		{Options{Currency: "USD"}, "123456 38 0840"},
+		{Options{Print: true, Currency: "EUR", ConfigByte: 0x9E}, "123456 9e 0978 06 06 26 04 0a 02 06d3"},
+	} {
+		c.o.Password = "123456"
+		term, err := New(Config{Name: "front", Options: c.o})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := term.registration(term.prints); err != nil || !bytes.Equal(got, unhex(t, c.want)) {
+			t.Errorf("%+v: %X, %v, want %s", c.o, got, err, c.want)
+		}
+	}
 }

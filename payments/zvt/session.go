@@ -246,21 +246,15 @@ func (s *session) trace(ctx context.Context, way string, a apdu) {
 	}
 }
 
-// register sends 06 00; without it a terminal sends neither 04 FF nor slips.
+// register sends 06 00; without it a terminal sends neither 04 FF nor slips. Slips that come through us are asked for as
+// text blocks; a terminal that does not understand how that is asked sends them line by line.
 func (s *session) register(ctx context.Context) error {
-	data := append(s.t.password(), s.t.config)
-	if s.t.currency != "" {
-		cc, err := currencyCode(s.t.currency)
-		if err != nil {
-			return err
-		}
-		data = append(data, cc...)
-	}
-	end, err := s.converse(ctx, apdu{cmdRegister, data}, talk{limit: time.Now().Add(timeT4)})
-	if err == nil && end.cmd == msgAborted {
-		err = aborted(end)
-	}
+	end, err := s.registerAs(ctx, s.t.prints)
 	var no *refusedError
+	if s.t.prints && errors.As(err, &no) && (no.code == codeImpossible || no.code == codeProtocol) {
+		s.t.log.Info("terminal takes no list of commands with its registration: slips come line by line", "code", no.code)
+		end, err = s.registerAs(ctx, false)
+	}
 	if errors.As(err, &no) {
 		return &port.Error{
 			Op: "register at", Address: s.t.link.Info().Port, Kind: port.Failed, Err: err,
@@ -276,6 +270,39 @@ func (s *session) register(ctx context.Context) error {
 	}
 	s.t.link.SetModel(s.t.link.Info().Model, info.tid)
 	return nil
+}
+
+// registerAs sends 06 00 with or without the wish for text blocks and gives the completion.
+func (s *session) registerAs(ctx context.Context, blocks bool) (apdu, error) {
+	data, err := s.t.registration(blocks)
+	if err != nil {
+		return apdu{}, err
+	}
+	end, err := s.converse(ctx, apdu{cmdRegister, data}, talk{limit: time.Now().Add(timeT4)})
+	if err == nil && end.cmd == msgAborted {
+		err = aborted(end)
+	}
+	return end, err
+}
+
+// registration is the data of 06 00: password, config byte, currency, and with blocks the list of commands that the
+// register permits (tag 26 with 0A): 06 D3 in it asks for slips as text blocks (PA00P015, command 06 00). The container
+// has its place behind the currency only.
+func (t *Terminal) registration(blocks bool) ([]byte, error) {
+	data := append(t.password(), t.config)
+	if t.currency == "" {
+		return data, nil
+	}
+	cc, err := currencyCode(t.currency)
+	if err != nil {
+		return nil, err
+	}
+	data = append(data, cc...)
+	if !blocks {
+		return data, nil
+	}
+	block := appendTLV(nil, tagCommand, []byte{byte(msgPrintBlock >> 8), byte(msgPrintBlock & 0xFF)})
+	return appendBMP(data, bmpTLV, appendTLV(nil, tagCommands, block)), nil
 }
 
 // aborted is a 06 1E as an error.

@@ -87,6 +87,7 @@ func TestBundleHoldsNoSecrets(t *testing.T) {
 	}, "\n")
 	ts.must(os.WriteFile(filepath.Join(data, installer.LogName+logfile.Older), []byte(log), 0o600))
 	ts.restart()
+	ts.online()
 	ts.must(ts.shop.scanner.Scan("]C0", giftcardCode))
 	spent, err := ts.till.GiftcardTransact(ts.ctx, "bundle-card", cardTx(offline.CardUse, offline.CardImmediate, "1.00"))
 	ts.must(err)

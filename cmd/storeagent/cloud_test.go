@@ -182,10 +182,7 @@ func TestSignInEnds(t *testing.T) {
 func TestSignOutIsSeen(t *testing.T) {
 	t.Parallel()
 	ts := openOnlineShop(t, nil)
-	ts.must(ts.until(ts.ctx, "the way to the cloud is open", func() (bool, error) {
-		q, err := ts.admin.Queue(ts.ctx)
-		return q.Connection == offline.Online, err
-	}))
+	ts.online()
 	ts.must(ts.admin.SignOut(ts.ctx))
 	soon, cancel := context.WithTimeout(ts.ctx, 20*time.Second) // the next probe may be a minute away
 	defer cancel()

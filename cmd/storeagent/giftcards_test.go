@@ -98,10 +98,7 @@ func TestGiftcardDay(t *testing.T) {
 		}
 		ts.balanceIs([]string{"17.51", "16.51"}[i])
 	}
-	ts.must(ts.until(ts.ctx, "the way is open again", func() (bool, error) {
-		st, err := ts.till.Queue(ts.ctx)
-		return st.Connection == offline.Online && st.Queued == 0, err
-	}))
+	ts.online()
 
 	// An outage: within the limits, and beyond them.
 	ts.shop.line.cut()

@@ -237,6 +237,15 @@ func (ts *testShop) restart() {
 	ts.must(ts.shop.start(ts.ctx))
 }
 
+// online waits until the agent knows that the cloud answers.
+func (ts *testShop) online() {
+	ts.tb.Helper()
+	ts.must(ts.until(ts.ctx, "the way to the cloud is open", func() (bool, error) {
+		q, err := ts.admin.Queue(ts.ctx)
+		return q.Connection == offline.Online && q.Queued == 0, err
+	}))
+}
+
 // cashSale is a sale of one item for cash.
 func cashSale(transactionID, price string) wire.Sale {
 	return wire.Sale{

@@ -15,6 +15,7 @@ import (
 	"storeagent/devices/printer"
 	"storeagent/payments"
 	"storeagent/register/client"
+	"storeagent/register/receipt"
 	"storeagent/register/wire"
 )
 
@@ -48,9 +49,10 @@ func (e *env) device(name string, category devices.Category) (*client.Client, de
 }
 
 type printTestCmd struct {
-	Name string        `arg:"" optional:"" help:"Of the printer in the configuration; may be left out where there is one."`
-	Wait time.Duration `help:"How long to wait for the paper." default:"20s"`
-	JSON bool          `help:"The print job as one line of JSON."`
+	Name    string        `arg:"" optional:"" help:"Of the printer in the configuration; may be left out where there is one."`
+	Receipt string        `help:"Print a made-up receipt instead: sale, refund, duplicate or bare." enum:",sale,refund,duplicate,bare" default:"" placeholder:"KIND"`
+	Wait    time.Duration `help:"How long to wait for the paper." default:"20s"`
+	JSON    bool          `help:"The print job as one line of JSON."`
 }
 
 // Run prints a test page and says whether the printer confirmed it. Exit 0 only if it was printed or sent.
@@ -64,10 +66,22 @@ func (c printTestCmd) Run(e *env) error {
 		return err
 	}
 	key := "print-test-" + uuid.NewString()
-	accepted, err := a.Print(e.ctx, key, d.Name, wire.PrintRequest{Content: wire.Content{Document: testPage(d, columns, letters())}})
+	page := testPage(d, columns, letters())
+	if c.Receipt != "" {
+		cfg, err := e.load()
+		if err != nil {
+			return err
+		}
+		doc, err := sampleReceipt(cfg, receipt.Kind(c.Receipt), columns)
+		if err != nil {
+			return err
+		}
+		page = wireOps(doc)
+	}
+	accepted, err := a.Print(e.ctx, key, d.Name, wire.PrintRequest{Content: wire.Content{Document: page}})
 	lacking := ""
 	var refused *client.Problem
-	if errors.As(err, &refused) && refused.Status == 422 { // a letter that none of its code pages has
+	if errors.As(err, &refused) && refused.Status == 422 && c.Receipt == "" { // a letter that none of its code pages has
 		lacking = refused.Detail
 		for _, f := range refused.Errors {
 			lacking = f.Message

@@ -53,6 +53,7 @@ type cli struct {
 	Uninstall    uninstallCmd    `cmd:"" help:"Take the service away again. Refused while something is undelivered."`
 	Devices      devicesCmd      `cmd:"" help:"Show what is plugged in, what it seems to be, and the configuration lines it wants."`
 	PrintTest    printTestCmd    `cmd:"" name:"print-test" help:"Print a test page and say whether the printer confirmed it."`
+	Receipt      receiptCmd      `cmd:"" help:"Show a made-up receipt as the store is set up to print it, or the template to begin one's own with."`
 	ScanTest     scanTestCmd     `cmd:"" name:"scan-test" help:"Show what a scanner reads."`
 	TerminalTest terminalTestCmd `cmd:"" name:"terminal-test" help:"Ask a card terminal how it is; no money moves."`
 	Queue        queueCmd        `cmd:"" help:"Look at and decide about what the cloud has not got."`

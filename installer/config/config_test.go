@@ -100,6 +100,11 @@ func TestRefused(t *testing.T) {
 		{"origin", "[data]", "[server]\nallowed_origins = [\"*\"]\n[data]", 7, []string{"allowed_origins[0]"}},
 		{"resend without a name", `client_id = "storeagent"`, "client_id = \"storeagent\"\nunknown_outcome = \"resend\"", 8, []string{"unknown_outcome_by"}},
 		{"pattern", "[data]", "[scan]\npatterns = [\"20IIIIICPPPPK\", \"20IIIICPPPK\"]\n[data]", 7, []string{"scan.patterns[1]", "4 or 5 digits", "20IIIIICPPPPK"}},
+		{"locale", `currency = "USD"`, "currency = \"USD\"\nlocale = \"klingon\"", 6, []string{"store.locale", "de-DE"}},
+		{"receipt word", "[data]", "[receipt.words]\ntotl = \"x\"\n[data]", 7, []string{"receipt.words.totl", "no word", "total"}},
+		{"receipt template", "[data]", "[receipt]\ntemplate = \"receipt.tmpl\"\n[data]", 7, []string{"receipt.template", "absolute"}},
+		{"receipt logo", "[data]", "[receipt]\nlogo = \"/nonexistent.png\"\n[data]", 7, []string{"receipt.logo", "cannot be read"}},
+		{"receipt footer", "[data]", "[receipt]\nfooter = \"Thank you\"\n[data]", 7, []string{"receipt.footer"}},
 		{"flow", `client_id = "storeagent"`, "client_id = \"storeagent\"\nflow = \"password\"", 12, []string{"cloud.flow", "client_credentials"}},
 	}
 	for _, tc := range tests {

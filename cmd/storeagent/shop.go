@@ -155,7 +155,7 @@ func (s *shop) openCloud(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.cloud, err = newCloud("http://"+l.Addr().String(), time.Minute, ""); err != nil {
+	if s.cloud, err = newCloud("http://"+l.Addr().String(), time.Minute, cloudsim.Options{}); err != nil {
 		l.Close()
 		return err
 	}
@@ -170,17 +170,15 @@ func (s *shop) openCloud(ctx context.Context) error {
 
 // newCloud makes the simulated cloud of one store, gzip on and with access tokens that are good for that long. It finds
 // purchases by the query of that name; "" is none, as the vendor documents none.
-func newCloud(issuer string, access time.Duration, purchaseQuery string) (*cloudsim.Sim, error) {
+func newCloud(issuer string, access time.Duration, o cloudsim.Options) (*cloudsim.Sim, error) {
 	signIn, err := cloudsim.NewSignIn(cloudsim.SignInOptions{
 		Issuer: issuer, ClientID: cloudClientID, AccessLifetime: access, Interval: time.Second,
 	})
 	if err != nil {
 		return nil, err
 	}
-	sim, err := cloudsim.New(cloudsim.Options{
-		SignIn: signIn, Goods: cloudGoods(), Barcodes: true, PINs: map[string]string{giftcardID: giftcardPIN}, DelayPeriod: time.Hour,
-		PurchaseQuery: purchaseQuery,
-	})
+	o.SignIn, o.Goods, o.Barcodes, o.PINs, o.DelayPeriod = signIn, cloudGoods(), true, map[string]string{giftcardID: giftcardPIN}, time.Hour
+	sim, err := cloudsim.New(o)
 	if err != nil {
 		return nil, err
 	}

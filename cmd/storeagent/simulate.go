@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"storeagent/devices/devicesim"
-	"storeagent/offline/cloudsim"
 	"storeagent/payments/terminalsim"
 )
 
@@ -260,33 +259,6 @@ func scanLines(ctx context.Context, done func(), lines <-chan string, aim bool, 
 			}
 		}
 	}
-}
-
-type simCloudCmd struct {
-	Port          string        `help:"tcp:HOST:PORT to listen on." required:"" placeholder:"ADDRESS"`
-	Access        time.Duration `help:"How long an access token is good." default:"1m"`
-	PurchaseQuery string        `help:"Offer a query that finds purchases: purchase, purchases or purchaseByTransaction. The vendor documents none." enum:",purchase,purchases,purchaseByTransaction" default:"" placeholder:"NAME"`
-}
-
-// Run runs the simulated cloud.
-func (c simCloudCmd) Run(e *env) error {
-	target, ok := strings.CutPrefix(c.Port, "tcp:")
-	if !ok {
-		return &exitError{exitUsage, fmt.Errorf("--port %q: want tcp:HOST:PORT", c.Port)}
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(e.ctx, "tcp", target)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	sim, err := newCloud("http://"+l.Addr().String(), c.Access, c.PurchaseQuery)
-	if err != nil {
-		l.Close()
-		return err
-	}
-	e.printf("POS cloud: endpoint http://%s%s issuer http://%s client_id %s\nApprove sign-ins at http://%s/device, switch faults at http://%s/_sim/faults, read the ledger at http://%s/_sim/ledger\n",
-		l.Addr(), cloudsim.Path, l.Addr(), cloudClientID, l.Addr(), l.Addr(), l.Addr())
-	return serveHTTP(e.ctx, l, sim)
 }
 
 // serveHTTP serves until ctx ends.

@@ -3,9 +3,11 @@ package cloudsim
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 )
 
-// serveAdmin is for whoever runs the simulator: GET and PUT /_sim/faults, GET /_sim/ledger. It asks for no token.
+// serveAdmin is for whoever runs the simulator: GET and PUT /_sim/faults, PUT /_sim/terminal, GET /_sim/ledger. It asks
+// for no token.
 func (s *Sim) serveAdmin(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/_sim/faults" && r.Method == http.MethodGet:
@@ -23,6 +25,8 @@ func (s *Sim) serveAdmin(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		answerJSON(w, http.StatusOK, s.Faults())
+	case r.URL.Path == "/_sim/terminal" && (r.Method == http.MethodPut || r.Method == http.MethodPost):
+		s.playTerminal(w, r)
 	case r.URL.Path == "/_sim/ledger" && r.Method == http.MethodGet:
 		answerJSON(w, http.StatusOK, struct {
 			Purchases  []Purchase     `json:"purchases"`
@@ -34,4 +38,24 @@ func (s *Sim) serveAdmin(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// playTerminal takes a TerminalPlay as JSON; after is a text like "5s".
+func (s *Sim) playTerminal(w http.ResponseWriter, r *http.Request) {
+	var p struct {
+		TerminalPlay
+		After string `json:"after"`
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, bodyLimit))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(&p)
+	if err == nil && p.After != "" {
+		p.TerminalPlay.After, err = time.ParseDuration(p.After)
+	}
+	if err != nil {
+		http.Error(w, "read what terminals do: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.PlayTerminal(p.TerminalPlay)
+	answerJSON(w, http.StatusOK, p)
 }

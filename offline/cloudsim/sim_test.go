@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // anyone takes one bearer.
@@ -169,6 +170,14 @@ func TestAdminSetsFaultsAndShowsLedger(t *testing.T) {
 	}
 	for _, bad := range []string{`{"mode":"sulk"}`, `{"moood":""}`, `{"mode":"custom"}`, `{"times":-1}`} {
 		if code, _ := call("PUT", "/_sim/faults", bad); code != 400 {
+			t.Errorf("%s taken with %d", bad, code)
+		}
+	}
+	if code, body := call("PUT", "/_sim/terminal", `{"decline":true,"declineAs":"DO_NOT_HONOR","after":"5s"}`); code != 200 || s.play.DeclineAs != "DO_NOT_HONOR" || s.play.After != 5*time.Second {
+		t.Error(code, body, s.play)
+	}
+	for _, bad := range []string{`{"dance":true}`, `{"after":"soon"}`, `{`} {
+		if code, _ := call("PUT", "/_sim/terminal", bad); code != 400 {
 			t.Errorf("%s taken with %d", bad, code)
 		}
 	}

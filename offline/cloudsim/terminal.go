@@ -29,15 +29,15 @@ const (
 
 // TerminalPlay is what the terminal, its customer and the bank do in a payment. The zero value approves after one wait.
 type TerminalPlay struct {
-	Decline    bool          // the bank refuses
-	DeclineAs  string        // with Decline: as an error of this code, "" as a payment of status Declined
-	Cancel     bool          // the customer presses stop
-	Partial    string        // approves this much
-	After      time.Duration // the payment ends that much later; until then there are continuations
-	Garbled    bool          // charged, but the payment has a status that nobody knows
-	FullPAN    bool          // the card number stands unmasked, as it never should
-	AtOnce     bool          // start answers with the payment, without a continuation
-	LoseAnswer bool          // the first answer to continue is an error of unknown cause
+	Decline    bool          `json:"decline"`    // the bank refuses
+	DeclineAs  string        `json:"declineAs"`  // with Decline: as an error of this code, "" as a payment of status Declined
+	Cancel     bool          `json:"cancel"`     // the customer presses stop
+	Partial    string        `json:"partial"`    // approves this much
+	After      time.Duration `json:"-"`          // the payment ends that much later; until then there are continuations
+	Garbled    bool          `json:"garbled"`    // charged, but the payment has a status that nobody knows
+	FullPAN    bool          `json:"fullPan"`    // the card number stands unmasked, as it never should
+	AtOnce     bool          `json:"atOnce"`     // start answers with the payment, without a continuation
+	LoseAnswer bool          `json:"loseAnswer"` // the first answer to continue is an error of unknown cause
 }
 
 // TerminalPayment is one execution of terminalPayment.start. Two with one refNo are two payments.

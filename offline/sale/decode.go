@@ -41,7 +41,7 @@ func Decode(body json.RawMessage, defaults Defaults) (Sale, error) {
 		return Sale{}, &FieldErrors{[]FieldError{{"body", "is not valid JSON in UTF-8"}}}
 	}
 	r := &reader{digits: fineScale}
-	o, ok := r.readObject(body, "", headerRequired, headerOptional)
+	o, ok := r.readObject(trim(body), "", headerRequired, headerOptional)
 	if !ok {
 		return Sale{}, &FieldErrors{r.errs}
 	}
@@ -290,15 +290,9 @@ func forwarded(o object, s Sale) (json.RawMessage, error) {
 
 // contentHash is the same for every order of keys and every way to write a text.
 func contentHash(body json.RawMessage) ([32]byte, error) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return [32]byte{}, fmt.Errorf("read sale back: %w", err)
-	}
-	canonical, err := json.Marshal(v) // sorts keys
-	if err != nil {
+	var b bytes.Buffer
+	if err := canonical(&b, body); err != nil {
 		return [32]byte{}, fmt.Errorf("write canonical sale: %w", err)
 	}
-	return sha256.Sum256(canonical), nil
+	return sha256.Sum256(b.Bytes()), nil
 }

@@ -78,19 +78,13 @@ func (r *reader) readObject(raw json.RawMessage, path string, required, optional
 	if where == "" {
 		where = "body"
 	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+	if raw[0] != '{' {
 		r.fail(where, "want a JSON object")
 		return o, false
 	}
-	for dec.More() {
-		t, err := dec.Token()
-		name, isText := t.(string)
-		var value json.RawMessage
-		if err != nil || !isText || dec.Decode(&value) != nil {
-			r.fail(where, "is not valid JSON")
-			return o, false
-		}
+	parts := split(raw)
+	for i := 0; i < len(parts); i += 2 {
+		name, value := unquote(parts[i]), parts[i+1]
 		isRequired := slices.Contains(required, name)
 		switch {
 		case !isRequired && !slices.Contains(optional, name):
@@ -141,8 +135,8 @@ func (r *reader) text(o object, name string, min int) string {
 		r.fail(o.at(name), "want a text in quotes")
 		return ""
 	}
-	var s string
-	if json.Unmarshal(raw, &s) != nil || halfCharacters(raw, s) || strings.ContainsRune(s, 0) {
+	s := unquote(raw)
+	if halfCharacters(raw, s) || strings.ContainsRune(s, 0) {
 		r.fail(o.at(name), "holds a character that is none")
 		return ""
 	}
@@ -172,10 +166,11 @@ func (r *reader) amount(o object, name string, scale int) (text string, d decima
 	case c == '-' || c >= '0' && c <= '9':
 		r.fail(o.at(name), `want a text like "12.50"; amounts and quantities are texts, never JSON numbers`)
 		return "", d, false
-	case c != '"' || json.Unmarshal(raw, &text) != nil:
+	case c != '"':
 		r.fail(o.at(name), `want a decimal text like "12.50"`)
 		return "", d, false
 	}
+	text = unquote(raw)
 	d, err := money.ParseDecimal(text, scale)
 	if err != nil {
 		r.fail(o.at(name), `want a decimal text like "12.50" with at most %d digits before the point and %d behind it`, money.MaxDigits, scale)
@@ -218,11 +213,11 @@ func (r *reader) list(o object, name string, min, max int) []json.RawMessage {
 	if !ok {
 		return nil
 	}
-	var all []json.RawMessage
-	if raw[0] != '[' || json.Unmarshal(raw, &all) != nil {
+	if raw[0] != '[' {
 		r.fail(o.at(name), "want a JSON array")
 		return nil
 	}
+	all := split(raw)
 	if len(all) < min || len(all) > max {
 		r.fail(o.at(name), "has %d entries, want %d to %d", len(all), min, max)
 		return nil

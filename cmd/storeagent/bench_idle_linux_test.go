@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"storeagent/devices"
+	"storeagent/devices/devicesim"
 	"storeagent/payments/terminalsim"
 )
 
@@ -36,8 +37,19 @@ func (ts *testShop) usage() (ticks, kib int64) {
 	return ticks, kib
 }
 
+// idle measures what the agent uses in five seconds, whatever b.N is.
+func (ts *testShop) idle(b *testing.B) {
+	const window = 5 * time.Second
+	before, _ := ts.usage()
+	<-time.After(window)
+	after, kib := ts.usage()
+	b.ReportMetric(float64(after-before)*10/window.Seconds(), "cpu-ms/s")
+	b.ReportMetric(float64(kib)/1024, "rss-MiB")
+	b.ReportMetric(0, "ns/op")
+}
+
 // BenchmarkIdleTerminals is what the agent uses while nothing happens, with one card terminal and with nine. An eighth of
-// what is between them is what one more costs. The window is 5 s, whatever b.N is.
+// what is between them is what one more costs.
 func BenchmarkIdleTerminals(b *testing.B) {
 	for _, more := range []int{0, 8} {
 		b.Run(fmt.Sprintf("terminals=%d", 1+more), func(b *testing.B) {
@@ -56,13 +68,40 @@ func BenchmarkIdleTerminals(b *testing.B) {
 			for i := range more {
 				ts.terminalIs(fmt.Sprintf("more%d", i), devices.Ready)
 			}
-			const window = 5 * time.Second
-			before, _ := ts.usage()
-			<-time.After(window)
-			after, kib := ts.usage()
-			b.ReportMetric(float64(after-before)*10/window.Seconds(), "cpu-ms/s")
-			b.ReportMetric(float64(kib)/1024, "rss-MiB")
-			b.ReportMetric(0, "ns/op")
+			ts.idle(b)
 		})
 	}
+}
+
+// BenchmarkIdleDevices is the same with eight devices of all kinds: the shop's card terminal, printer and scanner, and one
+// more terminal, two printers and two scanners in the network.
+func BenchmarkIdleDevices(b *testing.B) {
+	ts := openTestShop(b, nil)
+	var text strings.Builder
+	add := func(name, driver, options string, serve func(ctx context.Context, conn io.ReadWriteCloser) error) {
+		address := ts.listenSim(func(ctx context.Context, l net.Listener) error {
+			return serveTCP(ctx, l, func(ctx context.Context, conn net.Conn) error { return serve(ctx, conn) })
+		})
+		fmt.Fprintf(&text, "\n[[device]]\nname = %q\ndriver = %q\nport = \"tcp:%s\"\n%s", name, driver, address, options)
+	}
+	terminal := terminalsim.NewZVT(terminalsim.Options{Currency: "840", Password: "000000"})
+	add("card2", "zvt", fmt.Sprintf("[device.options]\npassword = \"file:%s/zvt-password\"\n", ts.shop.dir), func(ctx context.Context, conn io.ReadWriteCloser) error {
+		return serveTerminal(ctx, terminal, conn, false)
+	})
+	names := []string{"card", "paper", "hand", "card2"}
+	for i := range 2 {
+		paper := devicesim.NewPrinter(devicesim.PrinterOptions{ProcessID: true})
+		add(fmt.Sprintf("paper%d", i), "escpos", "", func(ctx context.Context, conn io.ReadWriteCloser) error { return paper.Serve(ctx, conn) })
+		add(fmt.Sprintf("scanner%d", i), "scanner", "", func(ctx context.Context, conn io.ReadWriteCloser) error { // it reads no code
+			defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+			_, err := io.Copy(io.Discard, conn)
+			return err
+		})
+		names = append(names, fmt.Sprintf("paper%d", i), fmt.Sprintf("scanner%d", i))
+	}
+	ts.add(text.String())
+	for _, name := range names {
+		ts.terminalIs(name, devices.Ready)
+	}
+	ts.idle(b)
 }

@@ -11,6 +11,7 @@ import (
 	"storeagent/devices/port/serialport"
 	"storeagent/devices/port/usbport"
 	"storeagent/devices/printer/escpos"
+	"storeagent/devices/printer/starprnt"
 	"storeagent/devices/printer/typeset"
 	"storeagent/devices/scale"
 	"storeagent/devices/scanner"
@@ -19,7 +20,7 @@ import (
 	"storeagent/payments/zvt"
 )
 
-// zvtOptions, escposOptions and scannerOptions are the shapes of [device.options].
+// zvtOptions, escposOptions (of both printer drivers) and scannerOptions are the shapes of [device.options].
 type zvtOptions struct {
 	Password   config.Secret `toml:"password"`
 	TimeoutS   int           `toml:"timeout_s"`   // longest wait for a result
@@ -90,6 +91,10 @@ func drivers() []driver {
 			Name: "escpos", Category: devices.POSPrinter, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile, port.SchemeUSB},
 			Options: func() any { return &escposOptions{} },
 		}, buildESCPOS},
+		{config.Driver{
+			Name: starprnt.Driver, Category: devices.POSPrinter, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile, port.SchemeUSB},
+			Options: func() any { return &escposOptions{} },
+		}, buildStarPRNT},
 		{config.Driver{
 			Name: "scanner", Category: devices.Scanner, Schemes: []string{port.SchemeSerial, port.SchemeTCP},
 			Options: func() any { return &scannerOptions{} },
@@ -195,6 +200,20 @@ func buildESCPOS(p parts, d config.Device) (devices.Device, error) {
 	return escpos.New(escpos.Config{
 		Name: d.Name, Port: d.Port.String(), Open: p.open(d.Port),
 		Options:    escpos.Options{Profile: o.Profile, Columns: o.Columns, Codepages: o.Codepages, DrawerOpenLevel: level, Raster: o.Raster},
+		Typesetter: p.fonts,
+		Log:        p.log, OnChange: p.sockets.follow(d.Name, p.onChange),
+	})
+}
+
+func buildStarPRNT(p parts, d config.Device) (devices.Device, error) {
+	o := d.Decoded.(*escposOptions)
+	level, err := p.sockets.level(d.Name, o.OpenLevel)
+	if err != nil {
+		return nil, err
+	}
+	return starprnt.New(starprnt.Config{
+		Name: d.Name, Port: d.Port.String(), Open: p.open(d.Port),
+		Options:    starprnt.Options{Profile: o.Profile, Columns: o.Columns, Codepages: o.Codepages, DrawerOpenLevel: level, Raster: o.Raster},
 		Typesetter: p.fonts,
 		Log:        p.log, OnChange: p.sockets.follow(d.Name, p.onChange),
 	})

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"storeagent/devices/devicesim"
+	"storeagent/devices/printer/starprnt"
 	"storeagent/payments/terminalsim"
 )
 
@@ -173,19 +174,30 @@ func serveTerminal(ctx context.Context, t *terminalsim.ZVT, rw io.ReadWriteClose
 
 type simPrinterCmd struct {
 	simPort
-	Columns int `help:"Characters on a line." default:"42"`
+	Language string `help:"escpos, or starprnt for a Star printer in its own language." default:"escpos" enum:"escpos,starprnt"`
+	Columns  int    `help:"Characters on a line." default:"42"`
 }
 
 // Run runs a simulated printer.
 func (c simPrinterCmd) Run(e *env) error {
-	p := devicesim.NewPrinter(devicesim.PrinterOptions{Columns: c.Columns, ProcessID: true, OnPaper: func(text string) { e.printf("%s\n", strings.TrimRight(text, "\n")) }})
-	ready := func(a string) { e.printf("receipt printer (escpos) at %s\n", a) }
-	serve := func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error { return p.Serve(ctx, rw) }
-	if c.Port == "usb" {
-		d := devicesim.NewUSBPrinter(p, devicesim.USBIdentity{VID: 0x04B8, PID: 0x0202, Manufacturer: "SIM", Product: "Receipt printer", Serial: usbSerial})
-		return serveUSB(e.ctx, d, func() { ready("file:/dev/usb/lp0, or usb:04B8:0202:" + usbSerial) }, serve)
+	paper := func(text string) { e.printf("%s\n", strings.TrimRight(text, "\n")) }
+	ready := func(a string) { e.printf("receipt printer (%s) at %s\n", c.Language, a) }
+	id := devicesim.USBIdentity{VID: 0x04B8, PID: 0x0202, Manufacturer: "SIM", Product: "Receipt printer", Serial: usbSerial}
+	var serve func(ctx context.Context, rw io.ReadWriter) error
+	var plug func() *devicesim.USBDevice
+	if c.Language == starprnt.Driver {
+		id.VID, id.PID = 0x0519, 0x0003
+		s := devicesim.NewStar(devicesim.StarOptions{Columns: c.Columns, UTF8: true, OnPaper: paper})
+		serve, plug = s.Serve, func() *devicesim.USBDevice { return devicesim.NewUSBStar(s, id) }
+	} else {
+		p := devicesim.NewPrinter(devicesim.PrinterOptions{Columns: c.Columns, ProcessID: true, OnPaper: paper})
+		serve, plug = p.Serve, func() *devicesim.USBDevice { return devicesim.NewUSBPrinter(p, id) }
 	}
-	return c.serve(e.ctx, ready, serve)
+	device := func(ctx context.Context, rw io.ReadWriteCloser, _ bool) error { return serve(ctx, rw) }
+	if c.Port == "usb" {
+		return serveUSB(e.ctx, plug(), func() { ready(fmt.Sprintf("file:/dev/usb/lp0, or usb:%04X:%04X:%s", id.VID, id.PID, usbSerial)) }, device)
+	}
+	return c.serve(e.ctx, ready, device)
 }
 
 type simScannerCmd struct {

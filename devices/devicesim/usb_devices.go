@@ -36,15 +36,20 @@ func NewUSBPrinter(p *Printer, id USBIdentity) *USBDevice {
 	if id.VID == 0 {
 		id.VID, id.PID, id.Manufacturer, id.Product = 0x04B8, 0x0202, "SIM", "Receipt printer"
 	}
+	return newUSBPrinterClass(id, p.o.Model, "ESC/POS", p.portStatus)
+}
+
+// newUSBPrinterClass is a device with one interface of the printer class.
+func newUSBPrinterClass(id USBIdentity, model, language string, status func() byte) *USBDevice {
 	d := newUSBDevice(id, 0, join(descriptorInterface(0, 2, 7, 1, 2), descriptorEndpoint(0x01, bulk, 64, 0), descriptorEndpoint(0x82, bulk, 64, 0)))
 	d.streamIn = 2
-	text := "MFG:" + id.Manufacturer + ";MDL:" + p.o.Model + ";CMD:ESC/POS;CLS:PRINTER;" // IEEE 1284
+	text := "MFG:" + id.Manufacturer + ";MDL:" + model + ";CMD:" + language + ";CLS:PRINTER;" // IEEE 1284
 	d.control = func(s usbSetup, _ []byte) ([]byte, bool) {
 		switch {
 		case s.kind == 0xA1 && s.request == 0: // GET_DEVICE_ID
 			return append(binary.BigEndian.AppendUint16(nil, uint16(2+len(text))), text...), true
 		case s.kind == 0xA1 && s.request == 1: // GET_PORT_STATUS
-			return []byte{p.portStatus()}, true
+			return []byte{status()}, true
 		case s.kind == 0x21 && s.request == 2: // SOFT_RESET
 			return nil, true
 		}

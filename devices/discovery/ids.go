@@ -15,6 +15,7 @@ type known struct {
 const (
 	converterNote = "A USB-to-serial converter: it does not tell what is behind it. Name the driver of the device at the other end."
 	terminalNote  = "A payment terminal: ask the payment provider which protocol it speaks, and take that driver."
+	starNote      = "For a Star printer in its own language. If its switches are set to ESC/POS, take driver escpos; the TSP100 before the TSP100IV prints only what Star's own driver sends."
 	cloneNote     = "This id is used by many printers without a name of their own; most understand ESC/POS."
 	scaleNote     = "A USB scale that is no serial port has no driver in this build; set it to serial, or use its serial socket."
 )
@@ -27,7 +28,7 @@ var ids = []known{
 	{"04B8", "0E15", "Seiko Epson", "TM-T20II", devices.POSPrinter, "escpos", ""},
 	{"04B8", "0E28", "Seiko Epson", "TM-T20III", devices.POSPrinter, "escpos", ""},
 	{"04B8", "0E31", "Seiko Epson", "TM-L100", devices.POSPrinter, "escpos", ""},
-	{"0519", "", "Star Micronics", "", devices.POSPrinter, "escpos", "Set the printer to ESC/POS emulation; its own language is not spoken by this build."},
+	{"0519", "", "Star Micronics", "", devices.POSPrinter, "starprnt", starNote},
 	{"1504", "", "Bixolon", "", devices.POSPrinter, "escpos", ""},
 	{"1D90", "", "Citizen", "", devices.POSPrinter, "escpos", ""},
 	{"2730", "", "Citizen", "", devices.POSPrinter, "escpos", ""},

@@ -2,13 +2,11 @@ package starprnt
 
 import (
 	"fmt"
-	"slices"
 	"strings"
-	"unicode"
 
 	"storeagent/devices/printer"
-	"storeagent/devices/printer/codepage"
 	"storeagent/devices/printer/driver"
+	"storeagent/devices/printer/typeset"
 )
 
 const (
@@ -19,6 +17,8 @@ const (
 	stripeRows = 128 // rows of one picture command; small buffers stall on more
 	maxFeed    = 127 // lines of one ESC a
 	maxQRCell  = 8   // dots
+
+	maxBytes = 4 << 20 // of a document; seven metres of 80 mm paper, all of it dots
 )
 
 // start is how every job begins (sections of StarPRNT): ESC @ 2.3.18; font A and no space between characters 2.3.1; the
@@ -41,6 +41,7 @@ const (
 // encoder turns a document into the bytes of one job. It begins with start, so it knows the printer's modes.
 type encoder struct {
 	profile profile
+	setter  *typeset.Typesetter // nil draws nothing
 	out     driver.Encoded
 
 	page  int // index of the selected code page; -1 before the first
@@ -56,9 +57,10 @@ type style struct {
 	bold, underline, invert bool
 }
 
-// Encode implements driver.Language. The error names a character that no code page has, and what the model cannot do.
+// Encode implements driver.Language. The error names a character that no code page and no font has, and what the model
+// cannot do.
 func (l *language) Encode(doc printer.Document) (driver.Encoded, error) {
-	e := &encoder{profile: l.profile, page: -1, style: plain()}
+	e := &encoder{profile: l.profile, setter: l.setter, page: -1, style: plain()}
 	e.out.Add(start(l.profile)...)
 	for i, op := range doc {
 		if err := e.op(op); err != nil {
@@ -93,20 +95,8 @@ func refuse(field, format string, args ...any) *printer.DocumentError {
 
 func (e *encoder) op(op printer.Op) *printer.DocumentError {
 	switch op.Op {
-	case "text":
-		if err := e.enlarged(op.Width, op.Height, "width"); err != nil {
-			return err
-		}
-		for _, line := range printer.Wrap(codepage.Clean(op.Text), printer.TextColumns(op, e.profile.columns)) {
-			if err := e.line(styleOf(op), alignCode(op.Align), line, "text"); err != nil {
-				return err
-			}
-		}
-	case "columns":
-		return e.columns(op.Cells)
-	case "rule":
-		op.Char = codepage.Clean(op.Char)
-		return e.line(plain(), 0, printer.RuleText(op, e.profile.columns), "char")
+	case "text", "columns", "rule":
+		return e.rows(op)
 	case "barcode":
 		return e.barcode(op)
 	case "qrcode":
@@ -129,47 +119,6 @@ func (e *encoder) op(op printer.Op) *printer.DocumentError {
 		} else {
 			e.puts(drawer1 + "\x07")
 		}
-	}
-	return nil
-}
-
-// enlarged refuses a size that the model does not have.
-func (e *encoder) enlarged(width, height int, field string) *printer.DocumentError {
-	if max(width, height) > e.profile.enlarge {
-		return refuse(field, "this printer prints text at most %d times as wide and high", e.profile.enlarge)
-	}
-	return nil
-}
-
-// line prints one line in one style.
-func (e *encoder) line(s style, align byte, text, field string) *printer.DocumentError {
-	e.modes(s, align)
-	if err := e.text(text, field); err != nil {
-		return err
-	}
-	e.put('\n')
-	e.cut()
-	return nil
-}
-
-// columns prints cells side by side, each in its own style.
-func (e *encoder) columns(cells []printer.Cell) *printer.DocumentError {
-	cells = slices.Clone(cells)
-	for i := range cells {
-		cells[i].Text = codepage.Clean(cells[i].Text)
-		if err := e.enlarged(cells[i].CharWidth, cells[i].CharHeight, fmt.Sprintf("cells[%d].charWidth", i)); err != nil {
-			return err
-		}
-	}
-	for _, line := range printer.ColumnLines(cells, e.profile.columns) {
-		for _, span := range line {
-			e.modes(styleOf(span.Style()), 0)
-			if err := e.text(span.Text, fmt.Sprintf("cells[%d].text", span.Cell)); err != nil {
-				return err
-			}
-		}
-		e.put('\n')
-		e.cut()
 	}
 	return nil
 }
@@ -215,55 +164,6 @@ func alignCode(align string) byte {
 		return 2
 	}
 	return 0
-}
-
-// text sends one stretch of text, changing code pages on the way; where no page has a character, a printer that takes
-// UTF-8 gets the whole stretch in that.
-func (e *encoder) text(text, field string) *printer.DocumentError {
-	if r, missing := codepage.Missing(e.profile.pages, text); missing {
-		if e.profile.utf8 && !strings.ContainsFunc(text, notInUTF8) {
-			if !e.utf8 {
-				e.puts(utf8On)
-				e.utf8 = true
-			}
-			e.puts(text)
-			return nil
-		}
-		return refuse(field, "this printer has no character %q (U+%04X); leave it out, or set code pages that have it", r, r)
-	}
-	for i, r := range text {
-		if r >= 0x20 && r < 0x7F {
-			e.put(byte(r)) // the same on every page, and in UTF-8
-			continue
-		}
-		e.pages()
-		if e.page >= 0 {
-			if b, ok := e.profile.pages[e.page].Encode(r); ok {
-				e.put(b)
-				continue
-			}
-		}
-		e.page = codepage.Best(e.profile.pages, text[i:])
-		e.put(esc, gs, 't', e.profile.pages[e.page].Number)
-		b, _ := e.profile.pages[e.page].Encode(r)
-		e.put(b)
-	}
-	return nil
-}
-
-// pages ends UTF-8.
-func (e *encoder) pages() {
-	if e.utf8 {
-		e.puts(utf8Off)
-		e.utf8, e.page = false, -1
-	}
-}
-
-// notInUTF8 reports a character that the fonts of printers with UTF-8 do not have, or print wrong because its script
-// needs shaping. They have the scripts of Europe and East Asia.
-func notInUTF8(r rune) bool {
-	return !unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Han, unicode.Hiragana, unicode.Katakana,
-		unicode.Hangul, unicode.Common) || unicode.Is(unicode.Mn, r) || r > 0xFFFF
 }
 
 // barcode is ESC b n1 n2 n3 n4 data RS (StarPRNT 2.3.8): kind, with or without the text below, bars, height.
@@ -347,12 +247,15 @@ func (e *encoder) image(op printer.Op) *printer.DocumentError {
 	if err != nil {
 		return refuse("png", "%s", err)
 	}
-	return e.raster(img, op.Align, "op")
+	return e.raster(img, op.Align, "png")
 }
 
 // raster prints dots: by ESC GS S m xL xH yL yH n (StarPRNT 2.3.12), in stripes, or in raster mode (Star Line Mode 3.4),
 // which knows no alignment.
 func (e *encoder) raster(img printer.Bitmap, align, field string) *printer.DocumentError {
+	if len(e.out.Data)+len(img.Bits) > maxBytes {
+		return refuse(field, "makes the document too large: what is sent as dots, up to here, is over %d MiB", maxBytes>>20)
+	}
 	breakRealTime(img.Bits)
 	switch e.profile.raster {
 	case rasterGraphics:
@@ -375,7 +278,7 @@ func (e *encoder) raster(img printer.Bitmap, align, field string) *printer.Docum
 		}
 		e.puts("\x1b*rB")
 	default:
-		return refuse(field, "this printer prints no pictures")
+		return refuse("op", "this printer prints no pictures")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package starprnt_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"image"
@@ -14,11 +15,13 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"golang.org/x/image/font/gofont/gomono"
 	"pgregory.net/rapid"
 
 	"storeagent/devices/devicesim"
 	"storeagent/devices/printer"
 	"storeagent/devices/printer/starprnt"
+	"storeagent/devices/printer/typeset"
 )
 
 // pattern is a picture with a dot here and there.
@@ -197,8 +200,8 @@ func TestRefused(t *testing.T) {
 		words   string
 	}{
 		"too big":          {"", printer.Op{Op: "text", Text: "A", Width: 7}, "document[0].width", "6 times"},
-		"impact too big":   {"SP700", printer.Op{Op: "text", Text: "A", Height: 3}, "document[0].width", "2 times"},
-		"big cell":         {"", printer.Op{Op: "columns", Cells: []printer.Cell{{Text: "A", CharHeight: 8}}}, "document[0].cells[0].charWidth", "6 times"},
+		"impact too big":   {"SP700", printer.Op{Op: "text", Text: "A", Height: 3}, "document[0].height", "2 times"},
+		"big cell":         {"", printer.Op{Op: "columns", Cells: []printer.Cell{{Text: "A", CharHeight: 8}}}, "document[0].cells[0].charHeight", "6 times"},
 		"impact QR":        {"SP700", printer.Op{Op: "qrcode", Data: "A"}, "document[0].op", "no QR codes"},
 		"impact barcode":   {"SP700", printer.Op{Op: "barcode", Symbology: "ean8", Data: "96385074"}, "document[0].op", "no barcodes"},
 		"impact picture":   {"SP700", printer.Op{Op: "image", PNG: dots(t, 8, 8)}, "document[0].op", "no pictures"},
@@ -290,5 +293,49 @@ func TestOptions(t *testing.T) {
 		if _, err := starprnt.New(starprnt.Config{Name: "front", Options: starprnt.Options{Profile: write(text)}}); err == nil || !strings.Contains(err.Error(), wrong) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+// TestDrawn: what the printer's characters do not carry is drawn, unless the options or the model say otherwise.
+func TestDrawn(t *testing.T) {
+	fonts := typeset.New(nil, typeset.Options{Builtin: [][]byte{gomono.TTF}})
+	for name, op := range map[string]printer.Op{
+		"a letter on no page": {Op: "text", Text: "one line with Ŧ"},
+		"too large":           {Op: "text", Text: "A", Width: 8, Height: 8},
+		"a cell":              {Op: "columns", Cells: []printer.Cell{{Text: "a"}, {Text: "Ŧ", Align: "right"}}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			doc := printer.Document{{Op: "text", Text: "before"}, op, {Op: "text", Text: "after"}}
+			for _, o := range []starprnt.Options{{Profile: "TSP650II"}, {}} {
+				c := &cable{sim: devicesim.NewStar(devicesim.StarOptions{LineMode: o.Profile != ""}), ctx: t.Context()}
+				p, err := starprnt.New(starprnt.Config{Name: "front", Open: c.open, Options: o, Typesetter: fonts})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- p.Run(ctx) }()
+				printed(t, c.sim, p, doc)
+				if paper := c.sim.Paper(); len(c.sim.Images()) != 1 || !strings.HasPrefix(paper, "before\n[IMAGE ") || !strings.HasSuffix(paper, "]\nafter\n") {
+					t.Errorf("%s: paper %q", name, paper)
+				}
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			}
+			for _, o := range []starprnt.Options{{Raster: "off"}, {Profile: "SP700"}} {
+				p, err := starprnt.New(starprnt.Config{Name: "front", Options: o, Typesetter: fonts})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := p.Check(doc); err == nil {
+					t.Errorf("%s: %+v passes", name, o)
+				}
+			}
+		})
+	}
+	if _, err := starprnt.New(starprnt.Config{Options: starprnt.Options{Raster: "maybe"}}); err == nil {
+		t.Error("an unknown option passes")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/devices/printer/driver"
+	"storeagent/devices/printer/typeset"
 )
 
 // Driver is the name of this driver in the configuration.
@@ -20,12 +21,14 @@ const Driver = "starprnt"
 
 // Config is one printer.
 type Config struct {
-	Name     string
-	Port     string        // the configured address, for people
-	Open     port.OpenFunc // opens it
-	Options  Options
-	Log      *slog.Logger       // nil logs nothing
-	OnChange func(devices.Info) // may be nil
+	Name    string
+	Port    string        // the configured address, for people
+	Open    port.OpenFunc // opens it
+	Options Options
+	// Typesetter draws the lines that the printer's own characters do not carry; nil, like Options.Raster off, refuses them.
+	Typesetter *typeset.Typesetter
+	Log        *slog.Logger       // nil logs nothing
+	OnChange   func(devices.Info) // may be nil
 }
 
 // Options are what a technician may set; the zero value suits an 80 mm printer that speaks StarPRNT.
@@ -40,6 +43,9 @@ type Options struct {
 	// DrawerOpenLevel is the level of the drawer switch while the drawer is open: "high" where the status shows the switch
 	// as closed then, or "low". It is a property of the drawer; with "" the printer says nothing about the drawer.
 	DrawerOpenLevel string
+	// Raster off refuses a document with a character that the printer does not have, instead of drawing its line as dots;
+	// "" and on draw it.
+	Raster string
 }
 
 // Printer is one Star printer. It implements printer.Printer, and drawer.Printer by Pulse.
@@ -51,8 +57,16 @@ func New(c Config) (*Printer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("printer %s: %w", c.Name, err)
 	}
+	l := &language{profile: p, setter: c.Typesetter}
+	switch c.Options.Raster {
+	case "", "on":
+	case "off":
+		l.setter = nil
+	default:
+		return nil, fmt.Errorf("printer %s: raster %q is not on or off", c.Name, c.Options.Raster)
+	}
 	d, err := driver.New(driver.Config{
-		Name: c.Name, Driver: Driver, Port: c.Port, Open: c.Open, Language: &language{p},
+		Name: c.Name, Driver: Driver, Port: c.Port, Open: c.Open, Language: l,
 		DrawerOpenLevel: c.Options.DrawerOpenLevel, Log: c.Log, OnChange: c.OnChange,
 	})
 	if err != nil {
@@ -62,7 +76,10 @@ func New(c Config) (*Printer, error) {
 }
 
 // language is Star's, as one model speaks it.
-type language struct{ profile profile }
+type language struct {
+	profile profile
+	setter  *typeset.Typesetter
+}
 
 var _ driver.Language = (*language)(nil)
 

@@ -1,0 +1,27 @@
+package devicesim
+
+// NewUSBStar is the cable of a simulated Star printer with USB printer class; an id of zero is Star's TSP100. s has to
+// Serve it; its paper is also seen in GET_PORT_STATUS.
+func NewUSBStar(s *Star, id USBIdentity) *USBDevice {
+	if id.VID == 0 {
+		id.VID, id.PID, id.Manufacturer, id.Product = 0x0519, 0x0003, "SIM", "Star printer"
+	}
+	return newUSBPrinterClass(id, s.o.Model, "STAR", s.portStatus)
+}
+
+// portStatus is the printer's state as the USB printer class tells it: bit 3 no error, 4 selected, 5 paper out.
+func (s *Star) portStatus() byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b byte
+	if !s.cover && !s.fault {
+		b |= 0x08
+	}
+	if !s.offline {
+		b |= 0x10
+	}
+	if s.paper == PaperOut {
+		b |= 0x20
+	}
+	return b
+}

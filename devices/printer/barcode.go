@@ -3,8 +3,6 @@ package printer
 import (
 	"fmt"
 	"strings"
-
-	"github.com/boombuler/barcode/qr"
 )
 
 // Barcode is a linear barcode whose data passed the rules of its symbology.
@@ -87,15 +85,11 @@ const qrModule = 6
 // or the most that fits. It is 0 where the symbol does not fit, or its data no symbol (ISO/IEC 18004: at most version
 // 40).
 func QRModule(op Op, dots int) int {
-	level, ok := map[string]qr.ErrorCorrectionLevel{"": qr.M, "L": qr.L, "M": qr.M, "Q": qr.Q, "H": qr.H}[op.Level]
-	if !ok {
+	size := qrSize(op.Data, op.Level)
+	if size == 0 {
 		return 0
 	}
-	code, err := qr.Encode(op.Data, level, qr.Auto)
-	if err != nil {
-		return 0
-	}
-	fits := dots / code.Bounds().Dx()
+	fits := dots / size
 	switch {
 	case op.Size == 0:
 		return min(qrModule, fits)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"storeagent/devices"
@@ -58,6 +59,7 @@ type Talk interface {
 
 // Seal is what makes the end of a job known.
 type Seal struct {
+	Head   []byte               // goes behind the first command of a document, which puts the printer into known modes
 	Tail   []byte               // goes behind the job
 	Proved func() (bool, error) // called locked; nil where this printer cannot confirm. Its error says why it never will
 }
@@ -80,6 +82,19 @@ type Encoded struct {
 func (e *Encoded) Add(b ...byte) {
 	e.Data = append(e.Data, b...)
 	e.Cuts = append(e.Cuts, len(e.Data))
+}
+
+// addBehindFirst adds a whole command behind the first one.
+func (e *Encoded) addBehindFirst(b []byte) {
+	if len(b) == 0 || len(e.Cuts) == 0 {
+		return
+	}
+	first := e.Cuts[0]
+	e.Data = slices.Insert(e.Data, first, b...)
+	e.Cuts = slices.Insert(e.Cuts, 0, first)
+	for i := range e.Cuts[1:] {
+		e.Cuts[i+1] += len(b)
+	}
 }
 
 // Config is one printer.

@@ -101,6 +101,9 @@ type job struct {
 // print writes the job and waits for its proof. The error ends the session.
 func (j *job) print(ctx context.Context, out Encoded) (result, error) {
 	s := j.s
+	if len(j.r.doc) > 0 {
+		out.addBehindFirst(j.seal.Head)
+	}
 	if len(j.seal.Tail) > 0 {
 		out.Add(j.seal.Tail...)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"storeagent/devices/printer"
+	"storeagent/devices/printer/driver"
 	"storeagent/devices/printer/typeset"
 )
 
@@ -38,32 +39,20 @@ type encoder struct {
 	invert    bool
 }
 
-// encoded are the bytes of a job. At its cuts no command is under way, so that a question to the printer is safe.
-type encoded struct {
-	data []byte
-	cuts []int // ascending
-}
-
-// add appends whole commands, and makes a cut behind them.
-func (e *encoded) add(b ...byte) {
-	e.data = append(e.data, b...)
-	e.cuts = append(e.cuts, len(e.data))
-}
-
 // encode gives a document that passed printer.Check, without start, proof and end of a job, in at most limit bytes.
 // The error is a *printer.DocumentError that names the character that no code page and no font has.
-func encode(doc printer.Document, p profile, setter *typeset.Typesetter, limit int) (encoded, error) {
+func encode(doc printer.Document, p profile, setter *typeset.Typesetter, limit int) (driver.Encoded, error) {
 	e := &encoder{profile: p, setter: setter, limit: limit, page: -1}
 	for i, op := range doc {
 		if err := e.op(op); err != nil {
 			err.Field = fmt.Sprintf("document[%d].%s", i, err.Field)
-			return encoded{}, err
+			return driver.Encoded{}, err
 		}
 		e.cut()
 	}
 	e.modes(printer.Op{}, 0)
 	e.cut()
-	return encoded{e.out, e.cuts}, nil
+	return driver.Encoded{Data: e.out, Cuts: e.cuts}, nil
 }
 
 // initialize is how every job starts: known modes, whatever the job before left behind.

@@ -25,7 +25,7 @@ func testProfile(t testing.TB, o Options) profile {
 
 func bytesOf(doc printer.Document, p profile) ([]byte, error) {
 	e, err := encode(doc, p, nil, maxBytes)
-	return e.data, err
+	return e.Data, err
 }
 
 func TestEncodeBytes(t *testing.T) {

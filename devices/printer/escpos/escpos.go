@@ -1,20 +1,18 @@
 // Package escpos drives receipt printers that speak ESC/POS: it encodes documents, reads the printer's answers, and
 // says "printed" only when the printer confirmed that the paper is out.
 //
-// It is wired by cmd and called by printer.Spooler. It imports devices, devices/port, devices/printer and its typesetter,
-// never a simulator. Bytes follow Epson's ESC/POS command reference; what differs by model stands in profiles.go.
+// It is wired by cmd and called by printer.Spooler. It imports devices, devices/port, devices/printer and its
+// rooms codepage, driver and typeset, never a simulator. Bytes follow Epson's ESC/POS command reference; what differs by model stands in profiles.go.
 package escpos
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 
 	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/devices/printer"
+	"storeagent/devices/printer/driver"
 	"storeagent/devices/printer/typeset"
 )
 
@@ -50,37 +48,13 @@ type Options struct {
 	Raster string
 }
 
-// Printer is one ESC/POS printer. It implements printer.Printer.
+// Printer is one ESC/POS printer. It implements printer.Printer, and drawer.Printer by Pulse.
 type Printer struct {
-	link    *devices.Link
-	log     *slog.Logger
-	profile profile
-	setter  *typeset.Typesetter
-	level   string
-	jobs    chan *request
-	pulses  chan *pulse
-
-	// answers is set for good once the printer has answered anything: its later silence is a fault, not its nature.
-	answers atomic.Bool
-	// half is set when a job was lost in its middle: the printer may wait for the rest of a command.
-	half atomic.Bool
+	*driver.Printer
+	lang *language
 }
 
 var _ printer.Printer = (*Printer)(nil)
-
-// request is a job on its way to the session, and its result on the way back.
-type request struct {
-	ctx      context.Context
-	progress printer.Progress
-	job      printer.Job
-	doc      printer.Document
-	done     chan result // buffered; the session answers exactly once
-}
-
-type result struct {
-	state printer.JobState
-	err   error
-}
 
 // New makes a printer; nothing is opened before Run. It fails on an unknown profile, code page or level.
 func New(c Config) (*Printer, error) {
@@ -88,85 +62,60 @@ func New(c Config) (*Printer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("printer %s: %w", c.Name, err)
 	}
-	switch c.Options.DrawerOpenLevel {
-	case "", "high", "low":
-	default:
-		return nil, fmt.Errorf("printer %s: drawer_open_level %q is not high or low", c.Name, c.Options.DrawerOpenLevel)
-	}
+	l := &language{profile: p, setter: c.Typesetter}
 	switch c.Options.Raster {
 	case "", "on":
 	case "off":
-		c.Typesetter = nil
+		l.setter = nil
 	default:
 		return nil, fmt.Errorf("printer %s: raster %q is not on or off", c.Name, c.Options.Raster)
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
+	d, err := driver.New(driver.Config{
+		Name: c.Name, Driver: Driver, Port: c.Port, Open: c.Open, Language: l,
+		DrawerOpenLevel: c.Options.DrawerOpenLevel, Log: c.Log, OnChange: c.OnChange,
+	})
+	if err != nil {
+		return nil, err
 	}
-	return &Printer{
-		link: devices.NewLink(devices.LinkConfig{
-			Info:     devices.Info{Name: c.Name, Category: devices.POSPrinter, Driver: Driver, Port: c.Port},
-			Open:     c.Open,
-			Log:      c.Log,
-			OnChange: c.OnChange,
-		}),
-		log:     c.Log.With("printer", c.Name),
-		profile: p,
-		setter:  c.Typesetter,
-		level:   c.Options.DrawerOpenLevel,
-		jobs:    make(chan *request),
-		pulses:  make(chan *pulse),
-	}, nil
+	return &Printer{Printer: d, lang: l}, nil
 }
-
-// Info is the printer as it is now.
-func (p *Printer) Info() devices.Info { return p.link.Info() }
-
-// Wake ends the wait before the next attempt to open the port: a device was plugged in.
-func (p *Printer) Wake() { p.link.Wake() }
-
-// Run owns the printer's port until ctx ends.
-func (p *Printer) Run(ctx context.Context) error {
-	return p.link.Serve(ctx, func(ctx context.Context, pt port.Port) error { return newSession(p, pt).run(ctx) })
-}
-
-// Columns is the width of a line in characters of font A.
-func (p *Printer) Columns() int { return p.profile.columns }
 
 // Check says whether the document can be printed here; it refuses a character that none of the printer's code pages
 // and no font has, rather than printing a question mark for it.
 func (p *Printer) Check(doc printer.Document) error {
-	if err := printer.Check(doc, p.profile.columns); err != nil {
+	if err := printer.Check(doc, p.Columns()); err != nil {
 		return err
 	}
-	_, err := encode(doc, p.profile, p.setter, maxBytes)
+	_, err := encode(doc, p.lang.profile, p.lang.setter, maxBytes)
 	return err
 }
 
-// Print prints a job. See printer.Printer; with job.Raw set, doc is printed before the raw bytes.
-func (p *Printer) Print(ctx context.Context, job printer.Job, doc printer.Document, progress printer.Progress) (printer.JobState, error) {
-	if info := p.link.Info(); info.State == devices.Offline {
-		return printer.Queued, notReady(printer.OfflineState, "the printer can't be reached"+because(info.LastError))
-	}
-	r := &request{ctx: ctx, progress: progress, job: job, doc: doc, done: make(chan result, 1)}
-	handing, cancel := context.WithTimeout(ctx, handOverLimit)
-	defer cancel()
-	select {
-	case p.jobs <- r:
-	case <-handing.Done():
-		return printer.Queued, notReady(printer.OfflineState, "the printer can't be reached"+because(p.link.Info().LastError))
-	}
-	res := <-r.done // the session answers in any case, also when it or ctx ends
-	return res.state, res.err
+// language is ESC/POS, as one model speaks it.
+type language struct {
+	profile profile
+	setter  *typeset.Typesetter
 }
 
-func because(p *devices.Problem) string {
-	if p == nil {
-		return ""
+var _ driver.Language = (*language)(nil)
+
+// Columns implements driver.Language.
+func (l *language) Columns() int { return l.profile.columns }
+
+// Encode implements driver.Language.
+func (l *language) Encode(doc printer.Document) (driver.Encoded, error) {
+	var out driver.Encoded
+	out.Add(initialize(l.profile)...)
+	e, err := encode(doc, l.profile, l.setter, maxBytes*(printer.MaxCopies+1)) // copies and the mark of a reprint are in doc
+	if err != nil {
+		return driver.Encoded{}, err
 	}
-	return ": " + p.Message
+	before := len(out.Data)
+	out.Data = append(out.Data, e.Data...)
+	for _, cut := range e.Cuts {
+		out.Cuts = append(out.Cuts, before+cut)
+	}
+	return out, nil
 }
 
-func notReady(reason printer.Reason, message string) error {
-	return &printer.NotReadyError{Reason: reason, Err: errors.New(message)}
-}
+// Begin implements driver.Language.
+func (l *language) Begin() driver.Talk { return &talk{profile: l.profile} }

@@ -42,7 +42,7 @@ func onPaper(t testing.TB, doc printer.Document, p profile) *devicesim.Printer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sim := simulated(t, p, b.data)
+	sim := simulated(t, p, b.Data)
 	if g := sim.Garbage(); len(g) > 0 {
 		t.Errorf("garbage: %q", g)
 	}
@@ -138,8 +138,8 @@ func TestDrawnBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []byte{gs, 'v', '0', 0, 3, 0, 30, 0}; !bytes.HasPrefix(e.data, want) || len(e.data) != 8+90 {
-		t.Errorf("%d bytes: %x", len(e.data), e.data)
+	if want := []byte{gs, 'v', '0', 0, 3, 0, 30, 0}; !bytes.HasPrefix(e.Data, want) || len(e.Data) != 8+90 {
+		t.Errorf("%d bytes: %x", len(e.Data), e.Data)
 	}
 	risky := 0
 	for _, text := range []string{"仮", "凧", "刨", "劁", "勏", "勓", "勧", "勸", "   丝"} { // strokes ten dots apart
@@ -151,8 +151,8 @@ func TestDrawnBytes(t *testing.T) {
 			risky++
 		}
 		e, err := encode(printer.Document{{Op: "text", Text: text}}, testProfile(t, Options{}), fonts(t), maxBytes)
-		if err != nil || holdsRealTime(e.data) {
-			t.Errorf("%q: %v, %x", text, err, e.data)
+		if err != nil || holdsRealTime(e.Data) {
+			t.Errorf("%q: %v, %x", text, err, e.Data)
 		}
 	}
 	if risky == 0 {
@@ -249,7 +249,7 @@ func BenchmarkDrawn(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				size = len(e.data)
+				size = len(e.Data)
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lines/s")
 			b.ReportMetric(float64(size), "bytes/line")

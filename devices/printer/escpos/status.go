@@ -62,21 +62,6 @@ func (s *status) reason() printer.Reason {
 	return ""
 }
 
-// words are a reason for people, with the next step.
-func words(r printer.Reason) (message, hint string) {
-	switch r {
-	case printer.CoverOpen:
-		return "the cover is open", "close the cover; printing goes on by itself"
-	case printer.PaperOut:
-		return "the paper is out", "put in a new roll; printing goes on by itself"
-	case printer.ErrorState:
-		return "the printer reports an error", "clear a paper jam at the cutter and let a hot head cool; else switch the printer off and on"
-	case printer.OfflineState:
-		return "the printer is offline", "check that it is on and that nobody holds its feed button"
-	}
-	return "", ""
-}
-
 // show puts a status into the words of devices. level is Options.DrawerOpenLevel.
 func (s *status) show(level string) devices.Status {
 	empty := s.paperEnd || s.stopped

@@ -13,15 +13,13 @@ import (
 	"storeagent/devices"
 	"storeagent/installer/config"
 	"storeagent/offline"
+	"storeagent/offline/sqlite"
 	"storeagent/register/wire"
 )
 
-// lockName is the file in the data folder that a running agent holds.
-const lockName = "storeagent.lock"
-
 // noAgent says that this store's agent does not answer, and who sits on its database or its port nevertheless.
 func noAgent(cfg *config.Config, err error) Finding {
-	if hs := holders(filepath.Join(cfg.Data.Dir, lockName)); len(hs) > 0 {
+	if hs := holders(filepath.Join(cfg.Data.Dir, sqlite.LockFile)); len(hs) > 0 {
 		h := hs[0]
 		return Finding{
 			Part: "agent", Name: "service", Level: Failure, Code: "locked",
@@ -153,13 +151,9 @@ func deviceFinding(i devices.Info, now time.Time) Finding {
 	case !works:
 		f.Level, f.Code, f.Message = Failure, "silent", i.Port+" opens, and nothing has answered yet"
 		f.Hint = "check that the device is on, and that cable and port settings match it"
-	case i.Category == devices.POSPrinter && i.Status.CoverOpen == nil && strings.HasPrefix(i.Status.Text, "one-way"):
-		f.Level, f.Code, f.Message = Warning, "silent", i.Port+" opens, but the printer answers nothing"
-		f.Hint = "check its power, cable and baud rate; if storeagent print-test " + i.Name + " prints, it is a printer that cannot answer"
-	case p != nil:
-		f.Level, f.Code, f.Message, f.Hint = Warning, p.Code, "works, but "+p.Message, p.Hint
-	case i.Status.RecNearEnd != nil && *i.Status.RecNearEnd:
-		f.Level, f.Code, f.Message, f.Hint = Warning, "paper_low", "the paper is nearly used up", "put a new roll in soon"
+	case i.Warning() != nil:
+		w := i.Warning()
+		f.Level, f.Code, f.Message, f.Hint = Warning, w.Code, w.Message, w.Hint
 	case i.Category == devices.Scanner:
 		f.Message += "; whether it reads shows storeagent scan-test " + i.Name
 	}

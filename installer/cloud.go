@@ -11,12 +11,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"storeagent/installer/config"
+	"storeagent/internal/trust"
 	"storeagent/offline/signin"
 )
 
@@ -29,7 +29,7 @@ const (
 // cloud walks the way to the API and to the sign-in server step by step: name, connection, certificate, what answers,
 // the clock, and whether the sign-in of the configuration is offered there. Nothing is written and nobody signed in.
 func cloud(ctx context.Context, cfg *config.Config, settings func(*config.Config) (signin.Config, error)) []Finding {
-	roots, err := trusted(cfg.Cloud.CAFile)
+	roots, err := trust.Roots(cfg.Cloud.CAFile)
 	if err != nil {
 		return []Finding{{Part: "cloud", Name: "cloud.ca_file", Level: Failure, Code: "config", Message: err.Error(), Hint: "name a readable file with certificates in PEM form, or take the line out"}}
 	}
@@ -50,24 +50,6 @@ func cloud(ctx context.Context, cfg *config.Config, settings func(*config.Config
 		out = append(out, *clock)
 	}
 	return out
-}
-
-func trusted(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil // the system's
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
-	}
-	return pool, nil
 }
 
 // reach looks up the name, connects and shakes hands. key is the configuration key of the address.

@@ -10,6 +10,7 @@ import (
 	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/installer/config"
+	"storeagent/offline/sqlite"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 // would open, and two readers would share the bytes.
 func direct(ctx context.Context, cfg *config.Config, build func(*config.Config, config.Device) (devices.Device, error)) []Finding {
 	out := make([]Finding, len(cfg.Devices))
-	agents := holders(filepath.Join(cfg.Data.Dir, lockName)) // one that does not answer
+	agents := holders(filepath.Join(cfg.Data.Dir, sqlite.LockFile)) // one that does not answer
 	var wg sync.WaitGroup
 	for i, d := range cfg.Devices {
 		wg.Go(func() { out[i] = look(ctx, cfg, d, agents, build) })

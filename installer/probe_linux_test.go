@@ -22,6 +22,7 @@ import (
 	"storeagent/devices/printer/escpos"
 	"storeagent/devices/scanner"
 	"storeagent/installer/config"
+	"storeagent/offline/sqlite"
 	"storeagent/payments/terminalsim"
 	"storeagent/payments/zvt"
 )
@@ -271,7 +272,7 @@ func TestUnprivileged(t *testing.T) {
 // TestLocked finds the process that sits on the database although no agent answers.
 func TestLocked(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, lockName)
+	path := filepath.Join(dir, sqlite.LockFile)
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +290,7 @@ func TestLocked(t *testing.T) {
 // TestDevicesOfAHangingAgent says that the ports are the agent's, in place of advice on somebody else's program.
 func TestDevicesOfAHangingAgent(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, lockName) // the holder of one file stands for database and port
+	path := filepath.Join(dir, sqlite.LockFile) // the holder of one file stands for database and port
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

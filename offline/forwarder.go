@@ -25,7 +25,7 @@ type EventLog interface {
 
 // Auditor writes down what a person decided about more than one operation.
 type Auditor interface {
-	Audit(ctx context.Context, by journal.Actor, action, subject, note string) error
+	Add(ctx context.Context, by journal.Actor, action, subject, note string) error
 }
 
 // settingPaused is "true" while a technician holds the queue.
@@ -246,7 +246,7 @@ func (f *Forwarder) begin(ctx context.Context) error {
 	if f.resends() {
 		by := journal.Actor{Name: f.cfg.UnknownOutcomeBy, Role: journal.RoleTechnician}
 		const note = "purchases in doubt are sent again by configuration; each may count twice at the cloud"
-		if err := f.cfg.Audit.Audit(ctx, by, "queue.resend_unknown", string(Purchase), note); err != nil {
+		if err := f.cfg.Audit.Add(ctx, by, "queue.resend_unknown", string(Purchase), note); err != nil {
 			return fmt.Errorf("audit unknown_outcome: %w", err)
 		}
 		f.log.WarnContext(ctx, "purchases in doubt are sent again", "by", f.cfg.UnknownOutcomeBy)

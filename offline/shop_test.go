@@ -168,7 +168,7 @@ func decode[T any](s *shop, raw []byte) (v T) {
 // auditLog keeps what was audited.
 type auditLog struct{ rows []string }
 
-func (a *auditLog) Audit(_ context.Context, by journal.Actor, action, subject, _ string) error {
+func (a *auditLog) Add(_ context.Context, by journal.Actor, action, subject, _ string) error {
 	a.rows = append(a.rows, by.Name+" "+action+" "+subject)
 	return nil
 }

@@ -208,7 +208,7 @@ func (f *Forwarder) setPaused(ctx context.Context, by journal.Actor, action stri
 		return fmt.Errorf("keep the queue's pause: %w", err)
 	}
 	if f.cfg.Audit != nil {
-		if err := f.cfg.Audit.Audit(ctx, by, action, "", ""); err != nil {
+		if err := f.cfg.Audit.Add(ctx, by, action, "", ""); err != nil {
 			return fmt.Errorf("audit %s: %w", action, err)
 		}
 	}

@@ -24,7 +24,7 @@ type Drawers interface {
 	Open(ctx context.Context, name string) (opened *bool, err error)
 }
 
-// Auditor writes down what a person did; it is in the audit when Audit returns.
+// Auditor writes down what a person did; it is in the audit when Add returns.
 type Auditor = offline.Auditor
 
 func drawerRoutes() []*route {
@@ -57,12 +57,12 @@ func (s *Server) openDrawer(ctx context.Context, in *struct {
 		return nil, explainDrawer(fmt.Errorf("drawer %q: %w", in.Name, ErrNoDevice))
 	}
 	// First the audit, then the drawer: none opens without a row, though a row may stand for a drawer that stayed closed.
-	if err := s.cfg.Audit.Audit(ctx, c.actor, "drawer.open", in.Name, reason); err != nil {
+	if err := s.cfg.Audit.Add(ctx, c.actor, "drawer.open", in.Name, reason); err != nil {
 		return nil, err
 	}
 	opened, err := s.cfg.Drawers.Open(ctx, in.Name)
 	if err != nil {
-		if err := s.cfg.Audit.Audit(ctx, c.actor, "drawer.not_opened", in.Name, unquoted(err.Error())); err != nil {
+		if err := s.cfg.Audit.Add(ctx, c.actor, "drawer.not_opened", in.Name, unquoted(err.Error())); err != nil {
 			s.cfg.Log.WarnContext(ctx, "audit of a drawer that did not open", slog.String("drawer", in.Name), slog.Any("error", err))
 		}
 		return nil, explainDrawer(err)

@@ -42,7 +42,7 @@ func (d *drawers) Open(_ context.Context, name string) (*bool, error) {
 	return nil, register.ErrNoDevice
 }
 
-func (d *drawers) Audit(_ context.Context, by journal.Actor, action, subject, note string) error {
+func (d *drawers) Add(_ context.Context, by journal.Actor, action, subject, note string) error {
 	d.note("audit " + by.Name + " " + action + " " + subject + ": " + note)
 	if d.full {
 		return journal.ErrStorageFull

@@ -118,6 +118,10 @@ func deviceProblems(devs []devices.Info) []wire.StatusProblem {
 	var list []wire.StatusProblem
 	for _, d := range devs {
 		if works(d.State) {
+			if w := d.Warning(); w != nil {
+				list = append(list, wire.StatusProblem{Code: "device_" + w.Code, Severity: "warning",
+					Message: fmt.Sprintf("Device %s: %s.", d.Name, w.Message), Hint: w.Hint})
+			}
 			continue
 		}
 		p := wire.StatusProblem{Code: "device_" + string(d.State), Severity: "error",

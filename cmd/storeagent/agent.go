@@ -163,7 +163,7 @@ func (a *agent) joinCloud(ctx context.Context, getenv func(string) string) error
 		Store: a.store.Outbox(), Cloud: a.cloud, Settings: a.store.Settings(), Events: a.store.Events(), Log: a.log,
 		Currency: a.cfg.Store.Currency, MaxInFlight: c.MaxInFlight, StartRate: c.StartRate, MaxRate: c.MaxRate,
 		ResumeJitter: c.ResumeJitter.Duration, UnknownOutcome: c.UnknownOutcome, UnknownOutcomeBy: c.UnknownOutcomeBy,
-		Audit: auditor{a.store.Audit()}, Purchases: finder, Giftcards: a.cloud, Keys: keys, GiftcardHold: a.cfg.Giftcard.Hold.Duration,
+		Audit: a.store.Audit(), Purchases: finder, Giftcards: a.cloud, Keys: keys, GiftcardHold: a.cfg.Giftcard.Hold.Duration,
 	}); err != nil {
 		return err
 	}
@@ -175,14 +175,6 @@ func (a *agent) joinCloud(ctx context.Context, getenv func(string) string) error
 		return err
 	}
 	return a.joinGiftcards()
-}
-
-// auditor gives the forwarder and the server their one word for the audit.
-type auditor struct{ audit sqlite.Audit }
-
-// Audit implements offline.Auditor and register.Auditor.
-func (a auditor) Audit(ctx context.Context, by journal.Actor, action, subject, note string) error {
-	return a.audit.Add(ctx, by, action, subject, note)
 }
 
 // signInChanged tells the forwarder and the listeners.
@@ -208,7 +200,7 @@ func (a *agent) joinServer() error {
 		StoreCode: s.Code, Register: s.Register, Currency: s.Currency,
 		Receipts: a.cfg.Receipt.Form, GiftcardPrefixes: a.cfg.Giftcard.Prefixes, Patterns: a.cfg.Scan.Parsed,
 		Keys: a.store.Keys(), Events: a.store.Events(), Pairings: a.store.Pairings(), Sales: a.desk, Queue: a.desk,
-		Payments: a.payments, Giftcards: a.giftcards, Catalogue: a.catalogue, Printing: a.spooler, Devices: a.devices, Counter: a.counter, Drawers: a.drawers, Audit: auditor{a.store.Audit()},
+		Payments: a.payments, Giftcards: a.giftcards, Catalogue: a.catalogue, Printing: a.spooler, Devices: a.devices, Counter: a.counter, Drawers: a.drawers, Audit: a.store.Audit(),
 		SignIn: a.signIn, Typesetter: a.fonts,
 		Upkeep: a.desk, Findings: a.store, Schema: a.cloud,
 		Status: a.status, Ready: a.store.Writable, Log: a.log,

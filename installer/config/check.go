@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"storeagent/devices/scanner"
+	"storeagent/internal/trust"
 	"storeagent/payments/money"
 )
 
@@ -75,7 +76,7 @@ func (l *loader) checkServer(s Server) {
 	host, p, err := net.SplitHostPort(s.Listen)
 	if err != nil || p == "" {
 		l.add("server.listen", "is not HOST:PORT", `write "127.0.0.1:8787"`)
-	} else if !IsLoopback(host) {
+	} else if !trust.Loopback(host) {
 		l.add("server.listen", "is not a loopback address", `the API is for this machine only: write "127.0.0.1:`+p+`"`)
 	}
 	for i, o := range s.AllowedOrigins {

@@ -18,6 +18,7 @@ import (
 	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/devices/scanner"
+	"storeagent/internal/trust"
 	"storeagent/register/receipt"
 )
 
@@ -246,22 +247,13 @@ func (s Server) ListenAddresses() []string {
 	return []string{s.Listen}
 }
 
-// IsLoopback reports whether a URL's or address's host is a loopback name or address.
-func IsLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
 // checkURL says what is wrong with an address of the cloud, "" for nothing.
 func checkURL(text string) string {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
 		return `want an address like "https://pos.example.com/api/graphql"`
-	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
+	case u.Scheme == "http" && !trust.Loopback(u.Hostname()):
 		return "plain http is refused except to this machine; use https"
 	case u.Scheme != "http" && u.Scheme != "https":
 		return "want an https address"

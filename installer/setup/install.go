@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"storeagent/offline/sqlite"
 )
 
 // Install makes the agent a service of this machine. It ends with a running service where the configuration is right
@@ -156,7 +158,7 @@ func holdsData(dir string) (bool, error) {
 		return false, err
 	}
 	for _, e := range entries {
-		if name := e.Name(); name == "storeagent.lock" || name == "storeagent.db" {
+		if name := e.Name(); name == sqlite.LockFile || name == sqlite.DatabaseFile {
 			return true, nil
 		}
 	}

@@ -2,7 +2,7 @@
 // configuration to fill in, rules for device nodes and browsers, the service. Every step looks first and does only what
 // is missing, so that a second run changes nothing; each can be shown instead of done.
 //
-// It is called by cmd. It imports installer/config and devices/discovery and no other floor. On Linux it writes the
+// It is called by cmd. It imports installer/config, devices/discovery and offline/sqlite, whose folder it looks after. On Linux it writes the
 // systemd unit itself, because kardianos/service neither brings an older unit up to date nor writes below another root;
 // Windows services and launchd are that library's, and this package is its only importer. Formats: systemd.service(5),
 // systemd.exec(5), udev(7), passwd(5), group(5).

@@ -9,20 +9,19 @@ package cloud
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	graphql "github.com/hasura/go-graphql-client"
 
+	"storeagent/internal/trust"
 	"storeagent/offline"
 )
 
@@ -95,9 +94,9 @@ func New(c Config) (*Client, error) {
 	if c.Token == nil {
 		return nil, errors.New("open cloud: no token source")
 	}
-	roots, err := readRoots(c.CAFile)
+	roots, err := trust.Roots(c.CAFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read cloud.ca_file: %w", err)
 	}
 	docs, err := readDocuments(c.OverrideDir)
 	if err != nil {
@@ -150,34 +149,10 @@ func checkEndpoint(raw string) (*url.URL, error) {
 		return nil, fmt.Errorf("cloud.endpoint must be like https://pos.example.com/api/graphql")
 	case u.User != nil || u.Fragment != "":
 		return nil, errors.New("cloud.endpoint may hold neither a user name nor a fragment")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !trust.Loopback(u.Hostname()):
 		return nil, errors.New("cloud.endpoint must be https, plain http is for loopback addresses only")
 	}
 	return u, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// readRoots gives the system's roots and those of the file; nil, which means the system's, where there is no file.
-func readRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read cloud.ca_file: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil { // a machine without roots of its own
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read cloud.ca_file: %s holds no PEM certificate", file)
-	}
-	return pool, nil
 }
 
 // Send makes one attempt at op. Only an attempt that surely did not run because the bearer was refused is made a

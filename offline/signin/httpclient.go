@@ -8,8 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
+
+	"storeagent/internal/trust"
 )
 
 const (
@@ -22,9 +23,9 @@ const (
 func newHTTPClient(cfg Config) (*http.Client, error) {
 	rt := cfg.Transport
 	if rt == nil {
-		roots, err := trustedRoots(cfg.CAFile)
+		roots, err := trust.Roots(cfg.CAFile)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read cloud.ca_file: %w", err)
 		}
 		rt = &http.Transport{
 			DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
@@ -41,25 +42,6 @@ func newHTTPClient(cfg Config) (*http.Client, error) {
 		Timeout:       requestLimit,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
-}
-
-// trustedRoots gives the system's roots and those of the file; nil, which means the system's, where there is no file.
-func trustedRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read cloud.ca_file: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read cloud.ca_file: %s holds no certificate in PEM form", file)
-	}
-	return pool, nil
 }
 
 // limitedTransport fails the reading of a body that is longer than any honest answer.
@@ -97,14 +79,6 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.left -= n
 	return n, err
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // transportError puts a fault of the way into words. what is the act, such as "reach the sign-in server".

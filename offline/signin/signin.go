@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"storeagent/internal/trust"
 	"storeagent/offline"
 )
 
@@ -180,7 +181,7 @@ func secureURL(raw string) error {
 	switch {
 	case u.Host == "" || u.User != nil || u.Fragment != "":
 		return fmt.Errorf("%q is not an address like https://pos.example.com/", u.Redacted())
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && trust.Loopback(u.Hostname()):
 		return nil
 	}
 	return fmt.Errorf("%q must begin with https:// (http:// only for a loopback address)", u.Redacted())

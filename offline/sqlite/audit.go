@@ -63,7 +63,7 @@ func (t *tx) audit(by journal.Actor, action, subject, note string) error {
 	return nil
 }
 
-// Add appends a row for a decision that changes nothing else in the database.
+// Add implements offline.Auditor: a row for a decision that changes nothing else in the database.
 func (v Audit) Add(ctx context.Context, by journal.Actor, action, subject, note string) error {
 	return v.s.change(ctx, func(t *tx) error { return t.audit(by, action, subject, note) })
 }

@@ -85,11 +85,11 @@ func (s *Store) backup(ctx context.Context, at time.Time) (int64, error) {
 
 // roomForBackup leaves a disk alone that would be full after it: room for sales goes first.
 func (s *Store) roomForBackup() error {
-	size, err := fileSize(s.path(databaseFile))
+	size, err := fileSize(s.path(DatabaseFile))
 	if err != nil {
 		return err
 	}
-	wal, err := fileSize(s.path(databaseFile + "-wal"))
+	wal, err := fileSize(s.path(DatabaseFile + "-wal"))
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (s *Store) roomForBackup() error {
 
 // copyTo writes, flushes and checks one copy.
 func (s *Store) copyTo(ctx context.Context, temp string) (commits, size int64, err error) {
-	db, err := sql.Open(driverName, dsn(s.path(databaseFile), url.Values{"mode": {"ro"}}, "busy_timeout(5000)", "trusted_schema(0)"))
+	db, err := sql.Open(driverName, dsn(s.path(DatabaseFile), url.Values{"mode": {"ro"}}, "busy_timeout(5000)", "trusted_schema(0)"))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -214,11 +214,11 @@ func (s *Store) restore(ctx context.Context) (string, error) {
 			s.log.Error("backup cannot be used", "file", path, "err", err)
 			continue
 		}
-		temp := s.path(databaseFile + partEnding)
+		temp := s.path(DatabaseFile + partEnding)
 		if err := copyWhole(path, temp); err != nil {
 			return "", errors.Join(err, gone(os.Remove(temp)))
 		}
-		return name, errors.Join(os.Rename(temp, s.path(databaseFile)), syncDir(s.dir))
+		return name, errors.Join(os.Rename(temp, s.path(DatabaseFile)), syncDir(s.dir))
 	}
 	return "", nil
 }

@@ -23,7 +23,7 @@ type damage struct {
 // error would lose sales. A damaged file is moved aside with its -wal and -shm, and the newest sound backup takes its
 // place; nil means that the file is sound or that there is none.
 func (s *Store) checkFile(ctx context.Context) (*damage, error) {
-	why, err := inspect(ctx, s.path(databaseFile))
+	why, err := inspect(ctx, s.path(DatabaseFile))
 	if err != nil || why == "" {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (s *Store) moveAside() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, name := range []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm"} {
+	for _, name := range []string{DatabaseFile, DatabaseFile + "-wal", DatabaseFile + "-shm"} {
 		err := os.Rename(s.path(name), filepath.Join(kept, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err

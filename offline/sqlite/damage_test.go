@@ -36,7 +36,7 @@ func crashed(t *testing.T) (dir string, sales []offline.Acceptance) {
 		t.Fatal(err)
 	}
 	dir = t.TempDir()
-	for _, name := range []string{databaseFile, databaseFile + "-wal", highwaterFile} {
+	for _, name := range []string{DatabaseFile, DatabaseFile + "-wal", highwaterFile} {
 		copyFile(t, filepath.Join(live, name), filepath.Join(dir, name))
 	}
 	closeIt(t, s)
@@ -143,7 +143,7 @@ func TestDamageIsFoundAtStart(t *testing.T) {
 	for _, tc := range damages {
 		t.Run(tc.name, func(t *testing.T) {
 			dir, sales := crashed(t)
-			db := filepath.Join(dir, databaseFile)
+			db := filepath.Join(dir, DatabaseFile)
 			tc.do(t, db, db+"-wal", filepath.Join(dir, highwaterFile))
 			before := contents(t, dir)
 			s := openIn(t, dir)
@@ -174,7 +174,7 @@ func TestDamageIsFoundAtStart(t *testing.T) {
 func contents(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
-	for _, name := range []string{databaseFile, databaseFile + "-wal"} {
+	for _, name := range []string{DatabaseFile, DatabaseFile + "-wal"} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err == nil {
 			files[name] = data
@@ -268,14 +268,14 @@ func TestLostPaymentIsNamedAndOpenOnesAreInDoubt(t *testing.T) {
 	}
 	closeIt(t, s)
 	old := t.TempDir()
-	copyFile(t, filepath.Join(dir, databaseFile), filepath.Join(old, databaseFile))
+	copyFile(t, filepath.Join(dir, DatabaseFile), filepath.Join(old, DatabaseFile))
 	s = openIn(t, dir)
 	lost := somePayment(t, newID(), "back")
 	if err := s.Payments().Create(ctx, lost, journal.Entry{}); err != nil {
 		t.Fatal(err)
 	}
 	closeIt(t, s)
-	copyFile(t, filepath.Join(old, databaseFile), filepath.Join(dir, databaseFile)) // an old copy is put back
+	copyFile(t, filepath.Join(old, DatabaseFile), filepath.Join(dir, DatabaseFile)) // an old copy is put back
 
 	s = openIn(t, dir)
 	defer closeIt(t, s)
@@ -352,7 +352,7 @@ func corruption(t *testing.T) error {
 	t.Helper()
 	dir := t.TempDir()
 	closeIt(t, openIn(t, dir))
-	path := filepath.Join(dir, databaseFile)
+	path := filepath.Join(dir, DatabaseFile)
 	edit(t, path, func(b []byte) []byte { zero(b[4096:]); return b })
 	db, err := openReaders(path)
 	if err != nil {

@@ -56,7 +56,7 @@ func newDisk(dir string, reserve int64, log *slog.Logger, room func(string) (int
 
 // cramped tells that the disk is full and that there is a reserve to give up.
 func cramped(dir string) bool {
-	free, _, err := space(dir)
+	free, _, err := Space(dir)
 	if err != nil || free >= spare {
 		return false
 	}

@@ -20,7 +20,7 @@ type Left struct {
 // removing the folder. A folder without a database holds nothing. An unreadable database is an error: then nobody knows.
 func Undelivered(ctx context.Context, dir string) (Left, error) {
 	left := Left{Amounts: map[string]string{}, Exported: true}
-	path := filepath.Join(dir, databaseFile)
+	path := filepath.Join(dir, DatabaseFile)
 	if missing(path) {
 		return left, nil
 	}

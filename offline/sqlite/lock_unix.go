@@ -24,8 +24,8 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// space gives the bytes free for us and the size of the file system that holds dir.
-func space(dir string) (free, total int64, err error) {
+// Space gives the bytes that are free for this user on the file system that holds dir, and its size.
+func Space(dir string) (free, total int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, 0, err

@@ -17,8 +17,8 @@ func lockFile(f *os.File) (held bool, err error) {
 // syncDir does nothing: NTFS journals names by itself and has no call for it.
 func syncDir(string) error { return nil }
 
-// space gives the bytes free for us and the size of the volume that holds dir.
-func space(dir string) (free, total int64, err error) {
+// Space gives the bytes that are free for this user on the volume that holds dir, and its size.
+func Space(dir string) (free, total int64, err error) {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, 0, err

@@ -56,7 +56,7 @@ func listings() []listing {
 // a database is fs.ErrNotExist. What cannot be read of a damaged or older database is named in Troubles.
 func LookInto(ctx context.Context, dir string) (Look, error) {
 	l := Look{Counts: map[string]int64{}, Listings: map[string][]Row{}}
-	path := filepath.Join(dir, databaseFile)
+	path := filepath.Join(dir, DatabaseFile)
 	if _, err := os.Stat(path); err != nil {
 		return l, fmt.Errorf("look into %s: %w", dir, err)
 	}

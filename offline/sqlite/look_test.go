@@ -82,7 +82,7 @@ func TestLookInto(t *testing.T) {
 // TestLookIntoDamage tells of a database that is damaged or unreadable, and does not stop at the first trouble.
 func TestLookIntoDamage(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, databaseFile), []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, DatabaseFile), []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	l, err := LookInto(t.Context(), dir)

@@ -35,10 +35,14 @@ var (
 	ErrClosed = errors.New("store is closed")
 )
 
-// Names of the files in the folder.
+// Files in the folder by which others know it: the database, and what a running agent holds a lock on.
 const (
-	databaseFile  = "storeagent.db"
-	lockName      = "storeagent.lock"
+	DatabaseFile = "storeagent.db"
+	LockFile     = "storeagent.lock"
+)
+
+// Names of further files in the folder.
+const (
 	highwaterFile = "highwater.log"
 	reserveFile   = "reserve"
 )
@@ -147,7 +151,7 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if s.write, err = openWriter(s.path(databaseFile)); err != nil {
+	if s.write, err = openWriter(s.path(DatabaseFile)); err != nil {
 		return err
 	}
 	if err := migrate(ctx, s.write); err != nil {
@@ -170,8 +174,8 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.disk = newDisk(s.dir, o.ReserveBytes, s.log, space)
-	read, err := openReaders(s.path(databaseFile))
+	s.disk = newDisk(s.dir, o.ReserveBytes, s.log, Space)
+	read, err := openReaders(s.path(DatabaseFile))
 	if err != nil {
 		return errors.Join(err, hw.close())
 	}
@@ -218,7 +222,7 @@ func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
 
 // takeLock makes sure that no other process uses the folder.
 func takeLock(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, LockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}

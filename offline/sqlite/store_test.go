@@ -108,7 +108,7 @@ func TestFilesAreOurs(t *testing.T) {
 	s := openIn(t, dir)
 	defer closeIt(t, s)
 	mustAccept(t, s, 1)
-	for _, name := range []string{"", databaseFile, databaseFile + "-wal", highwaterFile, lockName} {
+	for _, name := range []string{"", DatabaseFile, DatabaseFile + "-wal", highwaterFile, LockFile} {
 		fi, err := os.Stat(dir + "/" + name)
 		if err != nil {
 			t.Fatal(err)
@@ -136,7 +136,7 @@ func TestClosedStore(t *testing.T) {
 func TestNewerFileIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	closeIt(t, openIn(t, dir))
-	db, err := openWriter(dir + "/" + databaseFile)
+	db, err := openWriter(dir + "/" + DatabaseFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func TestBackupFailsLoudlyAndLeavesTheDiskAlone(t *testing.T) {
 	if len(list) != 1 || list[0].Code != "backup_failed" || list[0].Hint == "" {
 		t.Errorf("findings %v", list)
 	}
-	s.disk.room = space
+	s.disk.room = Space
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Backup(ctx); !errors.Is(err, context.Canceled) {
@@ -185,7 +185,7 @@ func TestDamagedFileIsReplacedByTheNewestSoundBackup(t *testing.T) {
 	ruin := func(path string) {
 		edit(t, path, func(b []byte) []byte { zero(b[4096:]); return b })
 	}
-	ruin(filepath.Join(dir, databaseFile))
+	ruin(filepath.Join(dir, DatabaseFile))
 	ruin(filepath.Join(dir, backupDir, names[0])) // the newest copy is no good either
 
 	s = openIn(t, dir)
@@ -472,7 +472,7 @@ func TestUndeliveredIsSeenWithoutAnAgent(t *testing.T) {
 	if left := look(); left.Count != 0 {
 		t.Errorf("moved away: %+v", left)
 	}
-	edit(t, filepath.Join(dir, databaseFile), func(b []byte) []byte { zero(b); return b })
+	edit(t, filepath.Join(dir, DatabaseFile), func(b []byte) []byte { zero(b); return b })
 	if _, err := Undelivered(t.Context(), dir); err == nil {
 		t.Error("an unreadable database looks like an empty one")
 	}

@@ -302,7 +302,7 @@ func TestAuditChain(t *testing.T) {
 // meddle changes a closed database from outside.
 func meddle(t *testing.T, dir, statement string) {
 	t.Helper()
-	db, err := openWriter(dir + "/" + databaseFile)
+	db, err := openWriter(dir + "/" + DatabaseFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"errors"
 	"testing"
 
 	"storeagent/devices/printer"
@@ -19,7 +20,7 @@ func TestRefusedDocument(t *testing.T) {
 	if r := explain(refusedDocument(&printer.DocumentError{Field: "document[0].text", Message: "m"}, in, 42)); r.fields[0].Message != "line 1: m" {
 		t.Errorf("%+v", r.fields)
 	}
-	if err := refusedDocument(printer.ErrNoPrinter, in, 42); err != printer.ErrNoPrinter {
+	if err := refusedDocument(printer.ErrNoPrinter, in, 42); !errors.Is(err, printer.ErrNoPrinter) {
 		t.Error(err)
 	}
 }

@@ -50,7 +50,7 @@ func TestBrokenTemplate(t *testing.T) {
 		{"a\n{{if}}", "missing value for if", 2},
 		{"a\n\n{{range .Lines}}", "unexpected EOF", 3},
 		{"a\n{{nothing .}}", `"nothing" not defined`, 2},
-		{"a\n{{.Store.Nmae}}", "can't evaluate field Nmae", 2},
+		{"a\n{{.Store.Nom}}", "can't evaluate field Nom", 2},
 		{"a\n{{range .Lines}}\n{{.Prise}}{{end}}", "can't evaluate field Prise", 3},
 		{"a\n{{word \"totl\"}}", `there is no word "totl"`, 2},
 		{"a\nb\n{{if .Refund}}\n{align:middle}\n{{end}}", "align is left, center or right", 4},

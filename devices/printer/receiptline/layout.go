@@ -315,9 +315,9 @@ func (p *page) ruleBefore(first int, widths []int) {
 	case rulesOff:
 		return
 	case rulesReady:
-		p.border1(nil, 0, widths, first)
+		p.drawBorder(nil, 0, widths, first)
 	case rulesBetween:
-		p.border1(p.rules.widths, p.rules.first, widths, first)
+		p.drawBorder(p.rules.widths, p.rules.first, widths, first)
 	}
 	p.rules = ruling{rulesOn, first, widths}
 }
@@ -325,7 +325,7 @@ func (p *page) ruleBefore(first int, widths []int) {
 // endRules closes the table.
 func (p *page) endRules() {
 	if p.rules.state == rulesOn || p.rules.state == rulesBetween {
-		p.border1(p.rules.widths, p.rules.first, nil, 0)
+		p.drawBorder(p.rules.widths, p.rules.first, nil, 0)
 	}
 	p.rules = ruling{}
 }
@@ -344,8 +344,8 @@ var boxes = [16]rune{0: ' ', armLeft | armRight: '─',
 	armUp | armDown | armRight: '├', armUp | armDown | armLeft: '┤', armDown | armLeft | armRight: '┬', armUp | armLeft | armRight: '┴',
 	armUp | armDown | armLeft | armRight: '┼'}
 
-// border1 prints one horizontal border between the columns above and those below; either may be missing.
-func (p *page) border1(above []int, aboveAt int, below []int, belowAt int) {
+// drawBorder prints one horizontal border between the columns above and those below; either may be missing.
+func (p *page) drawBorder(above []int, aboveAt int, below []int, belowAt int) {
 	arms := make([]int, p.columns)
 	draw := func(widths []int, at, arm int) {
 		if len(widths) == 0 {

@@ -188,8 +188,8 @@ func (p *page) setWidths(value string) error {
 			return nil
 		case w == "*":
 			n = star
-		case w == "": // between two commas: not shown
-			n, err = 0, nil
+		case w == "":
+			n = 0 // between two commas: not shown
 		case err != nil || n < 0 || n > 1000:
 			return errors.New("width is auto, or for each column * or its number of characters")
 		}

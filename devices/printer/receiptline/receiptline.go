@@ -213,16 +213,21 @@ func split(line string) ([]column, error) {
 	}
 	out := make([]column, len(parts))
 	for i, part := range parts {
-		lead, trail := part != "" && strings.Contains(blanks, part[:1]), part != "" && strings.Contains(blanks, part[len(part)-1:])
-		if i == 0 && !before && (after || len(parts) > 1) && !trail {
-			lead = true
-		}
-		if i == len(parts)-1 && !after && (before || len(parts) > 1) && !(part != "" && strings.Contains(blanks, part[:1])) {
-			trail = true
+		first, last := i == 0 && !before, i == len(parts)-1 && !after // no pipe on that side
+		lead, trail := part != strings.TrimLeft(part, blanks), part != strings.TrimRight(part, blanks)
+		switch {
+		case first && last: // no pipe at all
+		case first:
+			lead = !trail
+		case last:
+			trail = !lead
 		}
 		out[i] = column{strings.Trim(part, blanks), center}
-		if lead != trail {
-			out[i].align = map[bool]int{true: right, false: left}[lead]
+		switch {
+		case lead && !trail:
+			out[i].align = right
+		case trail && !lead:
+			out[i].align = left
 		}
 		if err := wholeProperty(out[i].raw); err != nil {
 			return nil, err

@@ -156,7 +156,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	other := errors.New("other")
-	if r.Explain(other) != other {
+	if !errors.Is(r.Explain(other), other) {
 		t.Error("another error was changed")
 	}
 	if r.Line(0) != 2 || r.Line(1) != 3 {

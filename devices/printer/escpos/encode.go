@@ -213,6 +213,9 @@ func (e *encoder) qrcode(op printer.Op) {
 
 // image sends GS v 0 rasters, in stripes.
 func (e *encoder) image(op printer.Op) *printer.DocumentError {
+	if !e.profile.pictures {
+		return &printer.DocumentError{Field: "op", Message: "this model prints no pictures; leave it out"}
+	}
 	img, err := printer.Raster(op, printer.Dots(e.profile.columns))
 	if err != nil {
 		return &printer.DocumentError{Field: "png", Message: err.Error()}

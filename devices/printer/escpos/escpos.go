@@ -63,6 +63,9 @@ func New(c Config) (*Printer, error) {
 		return nil, fmt.Errorf("printer %s: %w", c.Name, err)
 	}
 	l := &language{profile: p, setter: c.Typesetter}
+	if !p.pictures {
+		l.setter = nil
+	}
 	switch c.Options.Raster {
 	case "", "on":
 	case "off":

@@ -67,7 +67,11 @@ func (e *encoder) text(text, field string) *printer.DocumentError {
 		}
 		best := codepage.Best(e.profile.pages, text[i:])
 		if best < 0 {
-			return &printer.DocumentError{Field: field, Message: fmt.Sprintf("this printer has no character %q (U+%04X); leave it out, set code pages that have it, or let such lines be drawn (raster)", r, r)}
+			message := fmt.Sprintf("this printer has no character %q (U+%04X); leave it out, or set code pages that have it", r, r)
+			if e.profile.pictures {
+				message += ", or let such lines be drawn (raster)"
+			}
+			return &printer.DocumentError{Field: field, Message: message}
 		}
 		e.page = best
 		e.put(esc, 't', e.profile.pages[best].Number)

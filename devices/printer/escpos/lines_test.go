@@ -199,6 +199,25 @@ func TestRefusedWithoutFont(t *testing.T) {
 	}
 }
 
+// TestNoPictures: models without pictures refuse them, and what would have to be drawn.
+func TestNoPictures(t *testing.T) {
+	p, err := New(Config{Name: "front", Typesetter: fonts(t), Options: Options{Profile: "TM-U220"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field, op := range map[string]printer.Op{
+		"document[0].text": {Op: "text", Text: "漢"}, "document[0].op": {Op: "image", PNG: dots(t, 8, 8)},
+	} {
+		var de *printer.DocumentError
+		if err := p.Check(printer.Document{op}); !errors.As(err, &de) || de.Field != field || strings.Contains(de.Message, "raster") {
+			t.Errorf("%s: %v", op.Op, err)
+		}
+	}
+	if err := p.Check(printer.Document{{Op: "text", Text: "Grüße"}}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestEveryLanguagePrints: with fonts no printer refuses a language, however few pages it has.
 func TestEveryLanguagePrints(t *testing.T) {
 	for _, name := range []string{"default", "KR-306", "simple", "TM-T88IV-SA"} {

@@ -19,6 +19,7 @@ type profile struct {
 	columns   int  // font A characters on a line
 	processID bool // confirms jobs by GS ( H fn 48
 	pulse     bool // opens a drawer in real time (DLE DC4 fn 1), also where it does not confirm jobs
+	pictures  bool // knows GS v 0
 	kanji     bool // starts in a multi-byte mode that must be left (FS .)
 	pages     []codepage.Page
 }
@@ -30,7 +31,8 @@ type model struct {
 	Columns       int             `json:"columns"`
 	ProcessID     bool            `json:"processId"`
 	RealTimePulse bool            `json:"realTimePulse"`
-	CodePages     map[string]byte `json:"codePages"` // number of ESC t by the page's name
+	CodePages     map[string]byte `json:"codePages"`          // number of ESC t by the page's name
+	Pictures      *bool           `json:"pictures,omitempty"` // false where it has no GS v 0
 }
 
 //go:embed profiles.json
@@ -133,7 +135,8 @@ func (m model) profile() (profile, error) {
 	if err != nil {
 		return profile{}, fmt.Errorf("codePages: %w", err)
 	}
-	return profile{columns: m.Columns, processID: m.ProcessID, pulse: m.RealTimePulse, kanji: true, pages: pages}, nil
+	return profile{columns: m.Columns, processID: m.ProcessID, pulse: m.RealTimePulse, kanji: true, pages: pages,
+		pictures: m.Pictures == nil || *m.Pictures}, nil
 }
 
 // numbers are those that Epson's command reference gives to ESC t.

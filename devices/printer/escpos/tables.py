@@ -98,6 +98,8 @@ def main():
             "id": key, "name": p["vendor"] + " " + p["name"], "columns": COLUMNS.get(key, p["fonts"]["0"]["columns"]),
             "processId": epson and key not in NO_PROCESS_ID or key == "default",
             "realTimePulse": epson and key not in NO_DRAWER, "codePages": pages})
+        if not p["features"].get("bitImageRaster"):
+            profiles[-1]["pictures"] = False
     with open("profiles.json", "w", encoding="utf-8") as f:
         f.write("[\n" + ",\n".join(json.dumps(p) for p in profiles) + "\n]\n")
     tables = {n: codec_table(c) for n, c in CODECS.items()}

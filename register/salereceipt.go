@@ -33,16 +33,18 @@ func (s *Server) layOut(ctx context.Context, id string, columns int, duplicate b
 		switch {
 		case t.PaymentID != "":
 			p, err := s.cfg.Payments.Payment(ctx, t.PaymentID)
-			if err != nil {
+			if err == nil {
+				in.Payments = append(in.Payments, p)
+			} else if !errors.Is(err, journal.ErrNotFound) { // too old to be kept; the receipt goes without
 				return nil, err
 			}
-			in.Payments = append(in.Payments, p)
 		case t.GiftcardTransactionID != "" && s.cfg.Giftcards != nil:
 			g, err := s.cfg.Giftcards.Transaction(ctx, t.GiftcardTransactionID)
-			if err != nil {
+			if err == nil {
+				in.Giftcards = append(in.Giftcards, g)
+			} else if !errors.Is(err, journal.ErrNotFound) {
 				return nil, err
 			}
-			in.Giftcards = append(in.Giftcards, g)
 		}
 	}
 	laid, err := s.cfg.Receipts.Layout(in)

@@ -125,7 +125,7 @@ func (t *Terminal) post(ctx context.Context, conn line, body []byte, wrote func(
 }
 
 // roundTrip writes the request and reads the answer, passing over interim ones.
-func roundTrip(conn line, req *http.Request, wrote func()) (status int, answer []byte, err error) {
+func roundTrip(conn io.ReadWriter, req *http.Request, wrote func()) (status int, answer []byte, err error) {
 	if err := req.Write(conn); err != nil {
 		return 0, nil, err
 	}

@@ -190,7 +190,8 @@ func (r *rig) harness() terminaltest.Harness {
 				terminaltest.WrongPIN: "wrongpin", terminaltest.Wait: "wait", terminaltest.Race: "race",
 				terminaltest.Late: "late=400", terminaltest.Unreadable: "nonsense", terminaltest.Leaky: "fullpan",
 				terminaltest.Twice:     "approve", // one request has one answer
-				terminaltest.NoisyLine: "approve", terminaltest.AckIsLost: "lostack",
+				terminaltest.NoisyLine: "approve", terminaltest.AckIsLost: "lostack", terminaltest.Part: "partial=700",
+				terminaltest.Stalls: "stall",
 			}[b])
 		},
 		CutAt: func(step string) {

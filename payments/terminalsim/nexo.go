@@ -26,7 +26,9 @@ type NexoOptions struct {
 }
 
 // Nexo is one simulated terminal of the Adyen Terminal API in the local network: an HTTPS server that takes one
-// encrypted message per request. Words of a script that only make sense on a serial line do nothing here.
+// encrypted message per request. Of a script the words badcrc, noise, duplicate, noresult, unknownbmp, bareabort (which is
+// cancel) and approvethenabort do nothing here, nor do the three ways of lostack: the answer gets lost, and the terminal
+// remembers it.
 //
 // A payment goes on when its register hangs up, as at the counter. Methods are safe for concurrent use.
 type Nexo struct {
@@ -176,7 +178,7 @@ func (n *Nexo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK) // an abort is answered with nothing
 	default:
 		h.MessageType = "Response"
-		n.write(w, h, answer)
+		n.write(r.Context(), w, h, answer)
 	}
 }
 
@@ -223,8 +225,10 @@ func (n *Nexo) read(raw []byte) (nexoHeader, map[string]json.RawMessage, error) 
 	return h, inner.SaleToPOIRequest, nil
 }
 
-// write seals an answer.
-func (n *Nexo) write(w http.ResponseWriter, h nexoHeader, answer map[string]any) {
+// write seals an answer. One that is "stalled" stops in the middle for a second.
+func (n *Nexo) write(ctx context.Context, w http.ResponseWriter, h nexoHeader, answer map[string]any) {
+	_, stalled := answer["stalled"]
+	delete(answer, "stalled")
 	answer["MessageHeader"] = h
 	text, err := json.Marshal(map[string]any{"SaleToPOIResponse": answer})
 	if err != nil {
@@ -236,9 +240,19 @@ func (n *Nexo) write(w http.ResponseWriter, h nexoHeader, answer map[string]any)
 		trailer.Hmac = trailer.Nonce
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"SaleToPOIResponse": map[string]any{ // a register that went away asks again
-		"MessageHeader": h, "NexoBlob": blob, "SecurityTrailer": trailer,
-	}})
+	wire, err := json.Marshal(map[string]any{"SaleToPOIResponse": map[string]any{"MessageHeader": h, "NexoBlob": blob, "SecurityTrailer": trailer}})
+	if err != nil {
+		panic(err) // our own maps
+	}
+	if stalled {
+		_, _ = w.Write(wire[:len(wire)/2]) // a register that went away asks again, here and below
+		_ = http.NewResponseController(w).Flush()
+		if rest(ctx, time.Second) != nil {
+			return
+		}
+		wire = wire[len(wire)/2:]
+	}
+	_, _ = w.Write(wire)
 }
 
 // reject says in clear that a message could not be read.

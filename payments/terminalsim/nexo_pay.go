@@ -104,7 +104,11 @@ func (n *Nexo) money(ctx context.Context, h nexoHeader, raw json.RawMessage) (ma
 	if s.b.CutAt == StepResultSent {
 		return nil, errCut
 	}
-	return map[string]any{h.MessageCategory + "Response": s.answer}, nil
+	answer := map[string]any{h.MessageCategory + "Response": s.answer}
+	if s.b.Stall {
+		answer["stalled"] = true
+	}
+	return answer, nil
 }
 
 // begin writes the message down and starts it; refusal is the body of the answer where it does not begin.

@@ -91,6 +91,28 @@ func noisy(b *bench) {
 	b.pay("8.00")
 }
 
+// part: what was approved is said, and nothing else stands.
+func part(b *bench) {
+	if b.h.Bare {
+		return // the protocol answers with the amount that was asked for
+	}
+	b.h.Next(Part)
+	a := b.pay("20.00")
+	if got := a.p.Told.ApprovedAmount; got.String() != "7.00" {
+		b.Errorf("approved %s", got)
+	}
+	if c := b.h.Charges(); len(c) != 1 || c[0].Minor != 700 {
+		b.Errorf("ledger: %+v", c)
+	}
+}
+
+func stalls(b *bench) {
+	b.h.Next(Stalls)
+	b.pay("7.00")
+	b.h.Next(Approve)
+	b.pay("7.00")
+}
+
 func refund(b *bench) {
 	a := b.attempt(payments.Refund, "3.20")
 	if !b.term.Caps().Refund {

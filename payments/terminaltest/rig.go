@@ -249,7 +249,7 @@ func Ready(t testing.TB, term payments.Terminal) {
 func Words(b Behaviour) string {
 	return map[Behaviour]string{
 		Approve: "approve slow=2", Decline: "decline=05", CancelCard: "cancel", WrongPIN: "wrongpin", Wait: "wait",
-		Race: "race", Late: "late=400", Unreadable: "nonsense", Leaky: "fullpan", Twice: "duplicate",
+		Race: "race", Late: "late=400", Unreadable: "nonsense", Leaky: "fullpan", Twice: "duplicate", Part: "partial=700", Stalls: "stall",
 		NoisyLine: "badcrc noise\nstall", AckIsLost: "lostack",
 	}[b]
 }

@@ -32,6 +32,8 @@ const (
 	Wait       Behaviour = "wait"        // for a card that never comes; an abort is taken
 	Race       Behaviour = "race"        // an abort is taken, but the bank was faster
 	Late       Behaviour = "late"        // the approval comes long after every time limit of the driver
+	Part       Behaviour = "part"        // approves 7.00 of whatever is asked
+	Stalls     Behaviour = "stalls"      // the answer stops in the middle for a second
 	Unreadable Behaviour = "unreadable"  // charged, but what should be the result is nonsense
 	Leaky      Behaviour = "leaky"       // approves, with card number 4111111111111111 unmasked wherever it fits
 	Twice      Behaviour = "twice"       // the result is sent twice
@@ -76,7 +78,8 @@ func Suite(t *testing.T, open func(t *testing.T) Harness) {
 		run  func(b *bench)
 	}{
 		{"approve", approve}, {"decline", decline}, {"customer cancels", customerCancels}, {"prompts", prompts},
-		{"slips are masked", masked}, {"result sent twice", twice}, {"noisy line", noisy}, {"refund", refund},
+		{"slips are masked", masked}, {"result sent twice", twice}, {"noisy line", noisy},
+		{"partial approval", part}, {"answer stops in the middle", stalls}, {"refund", refund},
 		{"abort", abort}, {"abort loses the race", race}, {"abort without payment", abortIdle}, {"status", status},
 		{"commit before acknowledge", commitFirst}, {"sending refused", sendingRefused},
 		{"outcome not committed", outcomeRefused}, {"receipt not committed", receiptRefused},

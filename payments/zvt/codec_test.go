@@ -39,6 +39,8 @@ var frames = []struct{ name, apdu, wire string }{
 	{"aborted", "061e016c", "10 02 06 1E 01 6C 10 03 C9 F2"},
 	{"abort", "06b000", "10 02 06 B0 00 10 03 43 F3"},
 	{"cannot print", "84cc00", "10 02 84 CC 00 10 03 20 C2"},
+	{"end of day", "065003123456", "10 02 06 50 03 12 34 56 10 03 C4 AF"},
+	{"pay 12.50, last receipt known", "06011304000000001250490978194006051f1f020231", "10 02 06 01 13 04 00 00 00 00 12 50 49 09 78 19 40 06 05 1F 1F 02 02 31 10 03 36 7A"},
 }
 
 // APDUs captured from terminals, and longer ones.
@@ -50,7 +52,8 @@ var apdus = []string{
 	"040f1e276c29280048693cf0f1f941626272756368206475726368204b756e6465",
 	"040f772700040000000020400b0004700c2239530d10060e2512170001197022f0f8eeeeeeeeeeee477129280048692a3130303436313736332020202020203b36313138303400003cf0f1f447454e2e4e522e3a363131383034490978870470880004708a2e8bf1f74465626974204d61737465726361726400",
 	"06221e1940490978040000000025000610e90e1f620241431f6306333834484832",
-	"06d114402a2a204b415353454e5343484e495454202a2a", "06d1020020",
+	"06d114402a2a204b415353454e5343484e495454202a2a", "06d10e405445535420506f7274616c756d", "06d109405249454447203530",
+	"06d10e403638353020444f524e4249524e", "06d10140", "06d1020020", "06d119005465726d696e616c2d49443a202020203238303034383639",
 }
 
 func TestFramesRoundTrip(t *testing.T) {
@@ -72,6 +75,21 @@ func TestFramesRoundTrip(t *testing.T) {
 			got := append(d.feed(wire[:cut]), d.feed(wire[cut:])...)
 			if len(got) != 1 || got[0].kind != gotFrame || !bytes.Equal(got[0].raw, raw) || d.partial() {
 				t.Fatalf("%s cut at %d: %+v", f.name, cut, got)
+			}
+		}
+	}
+}
+
+// Every captured APDU, framed and cut in two at every place.
+func TestCapturedAPDUsInPieces(t *testing.T) {
+	for _, text := range apdus {
+		raw := unhex(t, text)
+		wire := frame(raw)
+		for cut := range len(wire) + 1 {
+			var d deframer
+			got := append(d.feed(wire[:cut]), d.feed(wire[cut:])...)
+			if len(got) != 1 || got[0].kind != gotFrame || !bytes.Equal(got[0].raw, raw) || d.partial() {
+				t.Fatalf("%s cut at %d: %+v", text, cut, got)
 			}
 		}
 	}

@@ -164,7 +164,7 @@ func (l *layout) lay(f *Form, data *Data) (printer.Document, error) {
 // mirrored turns a document round for paper that is read from right to left. Codes and images stay where they are, and
 // so do texts in Latin letters, such as the slip of a card terminal.
 func mirrored(doc printer.Document) printer.Document {
-	turn := map[string]string{"": "right", "left": "right", "center": "center", "right": ""}
+	turn := map[string]string{"": "right", "left": "right", "center": "center", "right": "left"}
 	for i := range doc {
 		op := &doc[i]
 		switch op.Op {

@@ -4,6 +4,7 @@ import (
 	_ "embed" // builtin.tmpl
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/template"
@@ -170,13 +171,18 @@ func templateError(name string, err error) error {
 	return &OptionError{Option: "template", Line: line, Message: message, Hint: "docs/receipt.md lists fields and functions"}
 }
 
+// wordKey is how the words are named.
+var wordKey = regexp.MustCompile(`^[a-z_]{1,20}$`)
+
 // functions are what templates can call beside those of text/template.
 func (f *Form) functions() template.FuncMap {
 	return template.FuncMap{
 		"word": func(key string) (Text, error) {
 			word, ok := f.locale.words[key]
-			if !ok {
+			if !ok && wordKey.MatchString(key) {
 				return "", fmt.Errorf("there is no word %q", key)
+			} else if !ok { // it may be of the sale, which stays out of logs
+				return "", errors.New("there is no such word")
 			}
 			return Text(word), nil
 		},

@@ -101,7 +101,8 @@ const (
 	right  = 2
 )
 
-var alignNames = [...]string{"", "center", "right"}
+// alignNames are the alignments in the document. Left is said too: without a word text from the right would begin there.
+var alignNames = [...]string{"left", "center", "right"}
 
 // wrapping is what is done with text that is wider than its column.
 type wrapping int

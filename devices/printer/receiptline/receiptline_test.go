@@ -81,16 +81,16 @@ func TestDocument(t *testing.T) {
 		"^^^\"Shop":  {{Op: "text", Text: "Shop", Align: "center", Bold: true, Width: 2, Height: 2}},
 		"^^^^^^^^^a": {{Op: "text", Text: "a", Align: "center", Width: 6, Height: 6}},
 		"`~x~`":      {{Op: "text", Text: " x ", Align: "center", Invert: true}},
-		"|_x":        {{Op: "text", Text: "x", Underline: true}},
-		"^TOTAL | ^^5": {{Op: "columns", Cells: []printer.Cell{{Text: "TOTAL", Width: 11, CharWidth: 2}, {Width: 1},
+		"|_x":        {{Op: "text", Text: "x", Align: "left", Underline: true}},
+		"^TOTAL | ^^5": {{Op: "columns", Cells: []printer.Cell{{Text: "TOTAL", Width: 11, Align: "left", CharWidth: 2}, {Width: 1},
 			{Text: "5", Width: 12, Align: "right", CharHeight: 2}}}},
-		"a^b^ |":                   {{Op: "columns", Cells: []printer.Cell{{Text: "a", Width: 1}, {Text: "b", Width: 2, CharWidth: 2}, {Width: 21}}}},
+		"a^b^ |":                   {{Op: "columns", Cells: []printer.Cell{{Text: "a", Width: 1, Align: "left"}, {Text: "b", Width: 2, Align: "left", CharWidth: 2}, {Width: 21}}}},
 		"{code:1;option:30}":       {{Op: "barcode", Symbology: "code128", Data: "1", Height: 30, ShowText: &no, Align: "center"}},
 		"{option:hri,3}\n{code:1}": {{Op: "barcode", Symbology: "code128", Data: "1", Height: 72, ShowText: &yes, Align: "center"}},
 		"{code:1;option:qrcode}":   {{Op: "qrcode", Data: "1", Size: 3, Level: "L", Align: "center"}},
 		"{width:8;align:right}\n|{code:1;option:qrcode,h,8}": {{Op: "qrcode", Data: "1", Size: 8, Level: "H", Align: "right"}},
 		"-":      {{Op: "rule"}},
-		"|a\n==": {{Op: "text", Text: "a"}},
+		"|a\n==": {{Op: "text", Text: "a", Align: "left"}},
 	} {
 		r, err := receiptline.Parse(text, 24)
 		if err != nil {

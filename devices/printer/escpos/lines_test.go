@@ -275,3 +275,42 @@ func BenchmarkDrawn(b *testing.B) {
 		})
 	}
 }
+
+// FuzzDrawn prints whatever text, drawn where it must be: the simulator understands every byte of it.
+func FuzzDrawn(f *testing.F) {
+	for _, text := range drawn {
+		f.Add(text, "12.50", 3, 1, "right")
+	}
+	f.Add("a\u0301\u0301 ب", "\u202E12", 1, 8, "center")
+	f.Fuzz(func(t *testing.T, text, cell string, width, height int, align string) {
+		p := testProfile(t, Options{Columns: 24})
+		doc := printer.Document{
+			{Op: "text", Text: text, Width: width % 9, Height: height % 9, Align: align, Bold: width%2 == 0},
+			{Op: "columns", Cells: []printer.Cell{{Text: text, CharHeight: height % 9}, {Text: cell, Width: 8, Align: align, Invert: height%2 == 0}}},
+			{Op: "text", Text: "end"},
+		}
+		if printer.Check(doc, p.columns) != nil {
+			return
+		}
+		b, err := encode(doc, p, system(), maxBytes)
+		if err != nil {
+			var de *printer.DocumentError
+			if !errors.As(err, &de) || !strings.HasPrefix(de.Field, "document[") {
+				t.Fatal(err)
+			}
+			return
+		}
+		sim := simulated(t, p, b.Data)
+		if g := sim.Garbage(); len(g) > 0 {
+			t.Fatalf("garbage: %q", g)
+		}
+		for _, img := range sim.Images() {
+			if img.Rect.Dx() > 24*12 {
+				t.Fatalf("an image of %d dots", img.Rect.Dx())
+			}
+		}
+		if !strings.HasSuffix(sim.Paper(), "end\n") {
+			t.Fatalf("paper: %q", sim.Paper())
+		}
+	})
+}

@@ -139,38 +139,38 @@ func (t *Typesetter) split(text []rune, d Direction) ([]piece, error) {
 	return pieces, nil
 }
 
-// itemize is split without a second look at the disk; lacking are the characters that no font has.
+// itemize is split without a second look at the disk; lacking are the characters that no font has. Where no font has all
+// of a cluster, its marks come from another one than its letter.
 func (t *Typesetter) itemize(text []rune, d Direction) (pieces []piece, lacking []rune) {
-	levels, reg := t.levels(text, d), region(text)
-	scripts := scriptsOf(text)
+	levels, scripts, reg := t.levels(text, d), scriptsOf(text), region(text)
+	add := func(start, end int, f *source) {
+		if n := len(pieces) - 1; n >= 0 {
+			if last := &pieces[n]; last.level == levels[start] && last.script == scripts[start] && last.font == f {
+				last.end = end
+				return
+			}
+		}
+		pieces = append(pieces, piece{start: start, end: end, level: levels[start], script: scripts[start], font: f})
+	}
 	t.clusters.Init(text)
 	for it := t.clusters.GraphemeIterator(); it.Next(); {
 		g := it.Grapheme()
-		at, end := g.Offset, g.Offset+len(g.Text)
-		var last *piece
-		if len(pieces) > 0 {
-			last = &pieces[len(pieces)-1]
-		}
-		f := t.pick(g.Text, scripts[at], reg)
-		if last != nil && blank(g.Text) && last.font.covers(g.Text) {
-			f = last.font // a space does not need a font of its own
-		}
-		if f == nil {
-			for _, r := range g.Text {
-				if t.pick([]rune{r}, scripts[at], reg) == nil && !slices.Contains(lacking, r) {
-					lacking = append(lacking, r)
-				}
-			}
-			if f = t.pick(g.Text[:1], scripts[at], reg); f == nil {
-				continue
-			}
-			// No font has all of the cluster, but each part is in one: the marks come from another font.
-		}
-		if last != nil && last.end == at && last.level == levels[at] && last.script == scripts[at] && last.font == f {
-			last.end = end
+		at := g.Offset
+		if n := len(pieces) - 1; n >= 0 && blank(g.Text) && pieces[n].font.covers(g.Text) {
+			add(at, at+len(g.Text), pieces[n].font) // a space does not need a font of its own
 			continue
 		}
-		pieces = append(pieces, piece{start: at, end: end, level: levels[at], script: scripts[at], font: f})
+		if f := t.pick(g.Text, scripts[at], reg); f != nil {
+			add(at, at+len(g.Text), f)
+			continue
+		}
+		for i, r := range g.Text {
+			if f := t.pick([]rune{r}, scripts[at], reg); f != nil {
+				add(at+i, at+i+1, f)
+			} else if !slices.Contains(lacking, r) {
+				lacking = append(lacking, r)
+			}
+		}
 	}
 	return pieces, lacking
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/go-text/typesetting/font/opentype/tables"
 	"github.com/go-text/typesetting/fontscan"
 	"github.com/go-text/typesetting/language"
+	"github.com/go-text/typesetting/shaping"
 )
 
 // Bounds of the search for fonts, and of what is held in memory of them.
@@ -68,6 +70,7 @@ func (t *Typesetter) scan() {
 	began := time.Now()
 	t.scanned = began
 	t.fonts, t.loaded = nil, nil
+	t.forget()
 	clear(t.chosen)
 	for i, data := range t.opts.Builtin {
 		t.add(source{data: data, path: fmt.Sprintf("built-in %d", i), size: int64(len(data))}, bytes.NewReader(data))
@@ -95,7 +98,7 @@ func (t *Typesetter) scan() {
 		look(folder, 1)
 	}
 	if t.opts.System {
-		folders, err := fontscan.DefaultFontDirectories(log.New(discard{}, "", 0))
+		folders, err := fontscan.DefaultFontDirectories(log.New(io.Discard, "", 0))
 		if err != nil {
 			t.log.Warn("no font folders of the system", "error", err)
 		}
@@ -113,11 +116,6 @@ func (t *Typesetter) scan() {
 }
 
 var errTooMany = errors.New("there are too many, or the disk is too slow")
-
-// discard is where fontscan logs that a folder is not there.
-type discard struct{}
-
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
 func isFont(path string) bool {
 	switch strings.ToLower(filepath.Ext(path)) {
@@ -206,8 +204,15 @@ func (t *Typesetter) load(s *source) (*font.Face, error) {
 		bytes -= t.loaded[0].size
 		t.loaded[0].face = nil
 		t.loaded = slices.Delete(t.loaded, 0, 1)
+		t.forget()
 	}
 	return face, nil
+}
+
+// forget makes the shaper let go of all fonts: it keeps them on its own account.
+func (t *Typesetter) forget() {
+	t.shaper = shaping.HarfbuzzShaper{}
+	t.shaper.SetFontCacheSize(maxLoaded)
 }
 
 // open reads all of a font that the search has seen only parts of: it may turn out to be damaged, or be gone.

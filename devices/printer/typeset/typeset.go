@@ -61,7 +61,7 @@ func New(log *slog.Logger, opts Options) *Typesetter {
 		log = slog.New(slog.DiscardHandler)
 	}
 	t := &Typesetter{log: log, opts: opts, chosen: map[choice]*source{}}
-	t.shaper.SetFontCacheSize(maxLoaded)
+	t.forget()
 	return t
 }
 

@@ -392,6 +392,27 @@ func TestFonts(t *testing.T) {
 	}
 }
 
+// TestMarkFromAnotherFont: a letter and its mark may come from different fonts; neither is shown as a box.
+func TestMarkFromAnotherFont(t *testing.T) {
+	ts := fonts(t)
+	ts.mu.Lock()
+	pieces, lacking := ts.itemize([]rune("W\u0E49 ب\u0302"), LeftToRight)
+	ts.mu.Unlock()
+	if len(lacking) > 0 || len(pieces) < 3 {
+		t.Fatalf("%d pieces, %q lacking", len(pieces), lacking)
+	}
+	for _, p := range pieces {
+		for _, r := range []rune("W\u0E49 ب\u0302")[p.start:p.end] {
+			if !p.font.covers([]rune{r}) {
+				t.Errorf("%U is drawn with %s, which lacks it", r, p.font.path)
+			}
+		}
+	}
+	if b := line(t, "W\u0E49", Style{}); all(b) < 40 {
+		t.Errorf("%d dots", all(b))
+	}
+}
+
 // TestSameEverywhere: many at once get the same dots, and so does another typesetter that met the lines in another order.
 func TestSameEverywhere(t *testing.T) {
 	texts := []string{"شكرا 12.50", "谢谢 12.50", "ありがとう 合計", "ขอบคุณ", "תודה (3)", "→ ★ ½"}

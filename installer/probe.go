@@ -50,7 +50,11 @@ func look(ctx context.Context, cfg *config.Config, d config.Device, agents []hol
 		return Finding{Part: "device", Name: d.Name, Level: Failure, Code: "config", Message: err.Error(), Hint: "correct this device's [[device]] part in " + cfg.Path}
 	}
 	if d.Port.Scheme == port.SchemePrinter { // its printer is asked by itself
-		return Finding{Part: "device", Name: d.Name, Level: OK, Message: "behind " + d.Port.Target + "; whether it opens shows the demand to open it"}
+		known := "whether it opens shows the demand to open it"
+		if d.Category == devices.LineDisplay {
+			known = "it shows text while that printer can print"
+		}
+		return Finding{Part: "device", Name: d.Name, Level: OK, Message: "behind " + d.Port.Target + "; " + known}
 	}
 	return deviceFinding(probe(ctx, dev), time.Now())
 }

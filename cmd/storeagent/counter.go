@@ -9,6 +9,7 @@ import (
 	"storeagent/devices"
 	"storeagent/devices/devicesim"
 	"storeagent/devices/display"
+	"storeagent/devices/port"
 	"storeagent/devices/scale"
 	"storeagent/installer/config"
 	"storeagent/register"
@@ -36,8 +37,16 @@ func buildHIDScale(p parts, d config.Device) (devices.Device, error) {
 }
 
 func buildDisplay(p parts, d config.Device) (devices.Device, error) {
+	open := p.open(d.Port)
+	if d.Port.Scheme == port.SchemePrinter {
+		behind, err := p.sockets.passage(d)
+		if err != nil {
+			return nil, err
+		}
+		open = behind.Open
+	}
 	return display.New(display.Config{
-		Name: d.Name, Port: d.Port.String(), Open: p.open(d.Port), Commands: display.Commands(d.Decoded.(*displayOptions).Commands),
+		Name: d.Name, Port: d.Port.String(), Open: open, Commands: display.Commands(d.Decoded.(*displayOptions).Commands),
 		Log: p.log, OnChange: p.onChange,
 	})
 }

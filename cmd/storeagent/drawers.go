@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"storeagent/devices"
+	"storeagent/devices/display"
 	"storeagent/devices/drawer"
 	"storeagent/devices/port"
+	"storeagent/devices/printer/starprnt"
 	"storeagent/installer/config"
 	"storeagent/register"
 )
@@ -17,14 +20,20 @@ type drawerOptions struct {
 	OpenLevel string `toml:"open_level"` // high or low: the level of pin 3 while it is open
 }
 
-// sockets joins drawers with the printers that they are plugged into. It is filled while devices are built, and only
-// read once they run.
+// sockets joins drawers and displays with the printers that they are plugged into. It is filled while devices are built,
+// and only read once they run.
 type sockets struct {
-	drawers  []config.Device
-	printers map[string]drawer.Printer
-	behind   map[string][]*drawer.Drawer // by the printer's name
-	waiting  []*late
+	drawers   []config.Device // and displays
+	languages map[string]string
+	printers  map[string]drawer.Printer
+	passers   map[string]display.Printer
+	behind    map[string][]follower // by the printer's name
+	waiting   []*late
+	displays  []*lateDisplay
 }
+
+// follower is a drawer or a display, which is told of its printer's changes.
+type follower interface{ PrinterChanged() }
 
 // late is a drawer's way to its printer, which may stand further down in the configuration.
 type late struct {
@@ -32,10 +41,11 @@ type late struct {
 	name string
 }
 
-// newSockets checks that each drawer names a printer.
+// newSockets checks that each drawer and display behind a printer names one.
 func newSockets(list []config.Device) (*sockets, error) {
-	s := &sockets{printers: map[string]drawer.Printer{}, behind: map[string][]*drawer.Drawer{}}
+	s := &sockets{languages: map[string]string{}, printers: map[string]drawer.Printer{}, passers: map[string]display.Printer{}, behind: map[string][]follower{}}
 	for _, d := range list {
+		s.languages[d.Name] = d.Driver
 		if d.Port.Scheme != port.SchemePrinter {
 			continue
 		}
@@ -66,7 +76,7 @@ func (s *sockets) level(printer, own string) (string, error) {
 	return own, nil
 }
 
-// follow tells a printer's changes to its drawers too.
+// follow tells a printer's changes to what is plugged into it, too.
 func (s *sockets) follow(printer string, to func(devices.Info)) func(devices.Info) {
 	return func(i devices.Info) {
 		to(i)
@@ -87,13 +97,26 @@ func (s *sockets) join(d devices.Device) {
 			l.Printer = p
 		}
 	}
+	if p, ok := d.(display.Printer); ok && d.Info().Category == devices.POSPrinter {
+		s.passers[name] = p
+	}
+	for _, l := range s.displays {
+		if p, ok := s.passers[l.name]; ok {
+			l.Printer = p
+		}
+	}
 }
 
-// check makes sure that every drawer found a printer that can open it.
+// check makes sure that every drawer and display found a printer that serves it.
 func (s *sockets) check() error {
 	for _, l := range s.waiting {
 		if l.Printer == nil {
 			return fmt.Errorf("printer %s cannot open a drawer", l.name)
+		}
+	}
+	for _, l := range s.displays {
+		if l.Printer == nil {
+			return fmt.Errorf("printer %s cannot pass text on to a display", l.name)
 		}
 	}
 	return nil
@@ -112,6 +135,28 @@ func buildDrawer(p parts, d config.Device) (devices.Device, error) {
 	p.sockets.waiting = append(p.sockets.waiting, l)
 	p.sockets.behind[l.name] = append(p.sockets.behind[l.name], dr)
 	return dr, nil
+}
+
+// lateDisplay is a display's way to its printer, which may stand further down in the configuration.
+type lateDisplay struct {
+	display.Printer
+	name string
+}
+
+// passage is the way to a display behind a printer, in the printer's language.
+func (s *sockets) passage(d config.Device) (*display.Behind, error) {
+	if len(d.Port.Params) > 0 {
+		return nil, errors.New("port: a display behind a printer has no pin")
+	}
+	pass := display.PassESCPOS
+	if s.languages[d.Port.Target] == starprnt.Driver {
+		pass = display.PassStar
+	}
+	l := &lateDisplay{name: d.Port.Target}
+	b := display.NewBehind(l, pass)
+	s.displays = append(s.displays, l)
+	s.behind[l.name] = append(s.behind[l.name], b)
+	return b, nil
 }
 
 // withPrinter is a device alone, or behind the printer that it is plugged into.

@@ -108,7 +108,7 @@ func drivers() []driver {
 			Options: func() any { return &scannerOptions{} },
 		}, buildScanner},
 		{config.Driver{
-			Name: "display", Category: devices.LineDisplay, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile},
+			Name: "display", Category: devices.LineDisplay, Schemes: []string{port.SchemeSerial, port.SchemeTCP, port.SchemeFile, port.SchemePrinter},
 			Options: func() any { return &displayOptions{} },
 		}, buildDisplay},
 		{config.Driver{

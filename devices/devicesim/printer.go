@@ -32,6 +32,7 @@ type PrinterOptions struct {
 	CodePages map[byte]string // names of its code pages by the number of ESC t, Epson's where nil
 	Silent    bool            // answers nothing at all
 	Buffer    int             // bytes it takes while it can't print, 4096 where 0; then it reads no more, as flow control has it
+	Display   *Display        // plugged in behind it (ESC = 2)
 	OnPaper   func(text string)
 }
 
@@ -70,6 +71,7 @@ type Printer struct {
 	all      strings.Builder
 	images   []*image.Gray
 	raster   *raster
+	passing  bool        // what comes is for the display
 	stored   *image.Gray // by GS ( L, waiting to be printed
 	pulses   [2]int
 	qr       string

@@ -81,12 +81,16 @@ func (p *Printer) reset() {
 	p.modes = modes{style: Style{Width: 1, Height: 1}}
 	p.module = 3
 	p.qr = ""
+	p.passing = false
 }
 
 // execute runs the first command of b and returns its length; 0 means that its end has not come yet.
 func (p *Printer) execute(b []byte) int {
 	if len(b) == 0 {
 		return 0
+	}
+	if p.passing {
+		return p.pass(b)
 	}
 	if p.raster != nil { // it grows only by a stripe right behind it
 		if b[0] == 0x1D && len(b) < 2 {
@@ -122,7 +126,7 @@ func (p *Printer) escape(b []byte) int {
 		return 0
 	}
 	n, known := map[byte]int{'@': 2, '2': 2, '3': 3, 't': 3, 'R': 3, 'M': 3, 'E': 3, 'G': 3, '-': 3, '{': 3, 'a': 3,
-		'd': 3, 'J': 3, ' ': 3, '!': 3, 'p': 5, '$': 4, '\\': 4}[b[1]]
+		'd': 3, 'J': 3, ' ': 3, '!': 3, '=': 3, 'p': 5, '$': 4, '\\': 4}[b[1]]
 	if !known {
 		p.complain("ESC %02X", b[1])
 		return 2
@@ -167,6 +171,8 @@ func (p *Printer) escape(b []byte) int {
 		}
 	case 'J':
 		p.flush()
+	case '=': // printer, display or both
+		p.passing = b[2]&1 == 0
 	case '$':
 		p.move(int(b[2]) + int(b[3])<<8)
 	case '\\':

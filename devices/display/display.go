@@ -1,8 +1,8 @@
 // Package display is the LineDisplay category: customer displays of two lines of twenty characters, on a serial line of
 // their own or behind a receipt printer.
 //
-// It is called by register and wired by cmd. It imports devices and devices/port. Command sets: Epson ESC/POS display
-// mode (DM-D series) and CD5220.
+// It is called by register and wired by cmd. It imports devices, devices/port and devices/printer. Command sets: Epson
+// ESC/POS display mode (DM-D series) and CD5220.
 package display
 
 import (
@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -91,6 +92,15 @@ func New(c Config) (*Display, error) {
 func (d *Display) Run(ctx context.Context) error {
 	var last []byte
 	return d.Serve(ctx, func(ctx context.Context, p port.Port) error {
+		gone := make(chan error, 1)
+		go func() { gone <- drain(p) }()
+		ended := false
+		defer func() {
+			if !ended {
+				_ = p.Close() // wakes the reader; the error that matters is returned
+				<-gone
+			}
+		}()
 		if err := d.write(p, append(d.begin(), last...)); err != nil {
 			return err
 		}
@@ -99,6 +109,9 @@ func (d *Display) Run(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 				return nil
+			case err := <-gone:
+				ended = true
+				return err
 			case r := <-d.requests:
 				err := d.write(p, r.text)
 				if err != nil {
@@ -110,6 +123,16 @@ func (d *Display) Run(ctx context.Context) error {
 			}
 		}
 	})
+}
+
+// drain reads what nobody wants, which tells when the display is unplugged.
+func drain(p port.Port) error {
+	buf := make([]byte, 64)
+	for {
+		if _, err := p.Read(buf); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
 }
 
 func (d *Display) write(p port.Port, b []byte) error {

@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,7 +17,6 @@ import (
 	"storeagent/devices"
 	"storeagent/offline/cloudsim"
 	"storeagent/payments"
-	"storeagent/payments/terminalsim"
 	"storeagent/register/wire"
 )
 
@@ -155,69 +152,5 @@ func TestCardTerminalOfTheCloudPays(t *testing.T) {
 	}
 	if list := sim.TerminalLedger(); len(list) != 2 {
 		t.Errorf("the cloud started %+v", list)
-	}
-}
-
-// TestNoCardDataOfAnyTerminal takes a payment at every kind of terminal, each showing the whole card number wherever
-// its protocol has a place. When the shop closes, its files are searched.
-func TestNoCardDataOfAnyTerminal(t *testing.T) {
-	t.Parallel()
-	ts := openTestShop(t, nil)
-	ts.must(ts.signIn(ts.ctx))
-	events := ts.listen()
-	leak := []terminalsim.Behaviour{{FullPAN: true}}
-	ts.shop.terminal.SetScript(leak)
-	pax := terminalsim.NewPAX(terminalsim.Options{Currency: "840", Script: leak})
-	telium := terminalsim.NewTelium(terminalsim.Options{Currency: "840", Script: leak})
-	cert, root, err := terminalsim.NexoCertificate(simPOIID)
-	ts.must(err)
-	const passphrase = "correct horse battery staple"
-	nexo := terminalsim.NewNexo(terminalsim.NexoOptions{POIID: simPOIID, KeyIdentifier: simKey, KeyVersion: 1, Passphrase: passphrase, Currency: "USD", Script: leak})
-	rootFile, passFile := filepath.Join(ts.shop.dir, "root.pem"), filepath.Join(ts.shop.dir, "passphrase")
-	ts.must(errors.Join(os.WriteFile(rootFile, root, 0o600), os.WriteFile(passFile, []byte(passphrase), 0o600)))
-	ts.withTerminals().PlayTerminal(cloudsim.TerminalPlay{FullPAN: true})
-
-	over := func(serve func(context.Context, io.ReadWriteCloser) error) string {
-		return ts.listenSim(func(ctx context.Context, l net.Listener) error {
-			return serveTCP(ctx, l, func(ctx context.Context, conn net.Conn) error { return serve(ctx, conn) })
-		})
-	}
-	ts.add(fmt.Sprintf(`
-[[device]]
-name = "pax"
-driver = "pax"
-port = "tcp:%s"
-
-[[device]]
-name = "telium"
-driver = "telium"
-port = "tcp:%s"
-
-[[device]]
-name = "nexo"
-driver = "nexo"
-port = "https://%s/nexo"
-[device.options]
-poiid = %q
-sale_id = "LANE-1"
-key_identifier = %q
-key_version = 1
-passphrase = "file:%s"
-root = "file:%s"
-`, over(pax.Serve), over(telium.Serve), ts.listenSim(func(ctx context.Context, l net.Listener) error { return nexo.Serve(ctx, l, cert) }),
-		simPOIID, simKey, passFile, rootFile) + poscloudDevice)
-	for _, name := range []string{"card", "pax", "telium", "nexo", "lane"} {
-		ts.terminalIs(name, devices.Ready)
-		p := ts.payAt(name, "pay-"+name, "7.77")
-		if p.State != payments.Approved {
-			t.Errorf("%s: %s %s", name, p.State, p.Problem)
-		}
-		if text, err := json.Marshal(p); err != nil || strings.Contains(string(text), simulatedPAN) {
-			t.Errorf("%s: the payment's answer: %v %s", name, err, text)
-		}
-	}
-	text, err := json.Marshal(events.all())
-	if err != nil || !strings.Contains(string(text), `"pay`) || strings.Contains(string(text), simulatedPAN) {
-		t.Errorf("events: %v %s", err, text)
 	}
 }

@@ -48,6 +48,7 @@ type shop struct {
 	cables   map[string]*devicesim.PTY // device name → its cable, where there are ptys
 	listen   string                    // host:port of the agent's API
 	program  []string                  // how the agent is started, without its arguments
+	flags    []string                  // of serve, besides --config
 
 	cancel context.CancelFunc
 	sims   *errgroup.Group
@@ -307,6 +308,7 @@ func (s *shop) start(ctx context.Context) error {
 	}
 	defer logFile.Close()
 	args := append(append([]string{}, s.program[1:]...), "serve", "--config", s.config())
+	args = append(args, s.flags...)
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), s.program[0], args...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.Env = append(os.Environ(), "STOREAGENT_AS_PROGRAM=1")

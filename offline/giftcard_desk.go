@@ -435,7 +435,8 @@ func captureOf(g Giftcard, amount, saleID string, now time.Time) (CardCapture, O
 	return CardCapture{TransactionID: g.ID, OpID: op.ID, Amount: amount}, op, nil
 }
 
-// Cancel withdraws a transaction that is still queued, and lets the hold of an authorization lapse uncaptured. Errors:
+// Cancel withdraws a transaction that is still queued, and gives up the hold of an authorization: at the cloud where that is
+// possible, otherwise it lapses uncaptured. Errors:
 // ErrState where it is sent, captured or claimed by a sale, journal errors.
 func (d *GiftcardDesk) Cancel(ctx context.Context, id string, entry func(GiftcardView) journal.Entry) (GiftcardView, error) {
 	g, err := d.cfg.Store.Giftcard(ctx, id)
@@ -454,6 +455,9 @@ func (d *GiftcardDesk) Cancel(ctx context.Context, id string, entry func(Giftcar
 		e := entry(after.View(now))
 		e.Events = append(e.Events, giftcardEvent(now, after))
 		err = d.cfg.Store.ChangeGiftcard(ctx, id, GiftcardChange{CanceledAt: now}, e)
+		if err == nil {
+			d.letGo(ctx, g)
+		}
 	default:
 		err = fmt.Errorf("cancel gift card transaction %s, which is %s: %w", id, state, ErrState)
 	}

@@ -33,7 +33,7 @@ type spec struct {
 
 // specs are all mutations the agent sends.
 func specs() []spec {
-	return []spec{purchaseAdd(), giftcardTransAdd(), giftcardTransCapture(), giftcardAdd()}
+	return []spec{purchaseAdd(), giftcardTransAdd(), giftcardTransCapture(), giftcardTransCancel(), giftcardAdd()}
 }
 
 // specOf returns the operation of that type.

@@ -29,6 +29,11 @@ func giftcardTransCapture() spec {
 	return spec{field: "giftcardTransCapture", arg: "trans", anyArg: true, fields: []string{"id", "amount"}}
 }
 
+// giftcardTransCancel is documented by nobody and used only where the tenant's schema shows it.
+func giftcardTransCancel() spec {
+	return spec{field: "giftcardTransCancel", arg: "trans", anyArg: true, fields: []string{"id"}}
+}
+
 func giftcardAdd() spec {
 	return spec{field: "giftcardAdd", arg: "giftcard", fields: []string{"physicalCode", "physicalPin"}}
 }
@@ -171,6 +176,11 @@ func (c *Client) capture(ctx context.Context, p offline.CardPayload) offline.Ver
 		}
 		fields = append(fields, member{shape.amount, p.Amount})
 	}
+	return c.settleHold(ctx, sp, known, shape, fields)
+}
+
+// settleHold captures or cancels what was authorized, in the shape that the tenant's schema has.
+func (c *Client) settleHold(ctx context.Context, sp spec, known Operation, shape shape, fields []member) offline.Verdict {
 	payload, err := object(fields)
 	if err != nil {
 		return cardRejected("invalid_payload", err.Error())

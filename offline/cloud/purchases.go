@@ -298,6 +298,14 @@ func purchasesIn(raw json.RawMessage) (rows []map[string]json.RawMessage, page p
 // SchemaNotes says what the cloud offers beyond what the agent needs, one sentence each. It goes by what CheckSchema
 // has just learned.
 func (c *Client) SchemaNotes(ctx context.Context) []string {
+	list := c.purchaseNotes(ctx)
+	if op, ok := c.names.operation(giftcardTransCancel().field); ok && cancelFits(op) {
+		list = append(list, "Held amounts of gift cards can be given back by giftcardTransCancel; a cancel uses it.")
+	}
+	return list
+}
+
+func (c *Client) purchaseNotes(ctx context.Context) []string {
 	l, err := c.purchaseLookup(ctx)
 	var none *errNoLookup
 	switch {

@@ -135,6 +135,9 @@ func (t *Terminal) command(s *terminalSchema, txn payments.Txn) (*lane, map[role
 		return nil, nil, fmt.Errorf("%w: the POS cloud takes %s, not %s", money.ErrCurrency, t.c.Currency, txn.Amount.Currency())
 	}
 	unsupported := fmt.Errorf("%s: %w", txn.Kind, payments.ErrUnsupported)
+	if txn.Tip != (money.Amount{}) { // one sum, and no word for the part that is a tip
+		return nil, nil, fmt.Errorf("tip with the payment: %w", payments.ErrUnsupported)
+	}
 	if txn.Kind == payments.DoCapture {
 		if s.capture == nil || txn.Original == nil || txn.Original.Reference == "" {
 			return nil, nil, unsupported

@@ -103,6 +103,7 @@ func plays(b terminaltest.Behaviour) cloudsim.TerminalPlay {
 		terminaltest.Wait: {Cancel: true, After: 170 * time.Second}, terminaltest.Late: {After: 400 * time.Second},
 		terminaltest.Unreadable: {Garbled: true}, terminaltest.Leaky: {FullPAN: true}, terminaltest.NoisyLine: {After: 3 * time.Second},
 		terminaltest.Twice: {AtOnce: true}, terminaltest.AckIsLost: {LoseAnswer: true},
+		terminaltest.Part: {Partial: "7.00"},
 	}[b]
 }
 

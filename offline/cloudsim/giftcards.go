@@ -296,6 +296,31 @@ func (w writes) GiftcardTransCapture(args struct{ Trans fields }) (*entry, error
 	return s.entryOf(t), nil
 }
 
+// GiftcardTransCancel gives back what was held. What is not held any more is refused.
+func (w writes) GiftcardTransCancel(args struct{ Trans fields }) (*entry, error) {
+	s := w.sim
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lapse()
+	i := slices.IndexFunc(s.vault.trans, func(t *CardTrans) bool { return t.ID == text(args.Trans, s.opts.captureName()) })
+	if i < 0 {
+		return nil, &refusal{codeNoTrans, "There is no such transaction.", nil}
+	}
+	t := s.vault.trans[i]
+	if t.State != "Authorized" {
+		return nil, &refusal{codeNotHeld, "The transaction is " + strings.ToLower(t.State) + ".", nil}
+	}
+	held, err := decimal.Parse(t.Amount)
+	if err == nil && held.IsNeg() {
+		err = s.move(t.CardID, held.Neg())
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.State = "Cancelled"
+	return s.entryOf(t), nil
+}
+
 // authorizeName and captureName are what nobody documents; Options.OddNames gives them others.
 func (o Options) authorizeName() string {
 	if o.OddNames {
@@ -314,6 +339,9 @@ func (o Options) captureName() string {
 // schema is the text of the schema as the options want it.
 func (o Options) schema() string {
 	text := withPurchases(schemaText, o.PurchaseQuery)
+	if !o.CardCancel {
+		text = strings.Replace(text, "  giftcardTransCancel(trans: SimCardCapture!): SimCardReceipt\n", "", 1)
+	}
 	if o.NoGiftcards {
 		var kept []string
 		for line := range strings.Lines(text) {

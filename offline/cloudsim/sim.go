@@ -77,6 +77,8 @@ type Options struct {
 	DelayPeriod time.Duration
 	// OddNames gives other names to what the vendor does not document of the gift card mutations.
 	OddNames bool
+	// CardCancel adds the mutation giftcardTransCancel, which no page of the vendor names.
+	CardCancel bool
 	// NoGiftcards leaves the gift card mutations out of the schema.
 	NoGiftcards bool
 	// Terminals are the card terminals that terminalPayment knows. Empty leaves that mutation out of the schema.

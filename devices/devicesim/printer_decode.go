@@ -125,7 +125,8 @@ func (p *Printer) escape(b []byte) int {
 	if len(b) < 2 {
 		return 0
 	}
-	n, known := map[byte]int{'@': 2, '2': 2, '3': 3, 't': 3, 'R': 3, 'M': 3, 'E': 3, 'G': 3, '-': 3, '{': 3, 'a': 3,
+	// ESC ACK is a command of Star printers, which does nothing here.
+	n, known := map[byte]int{0x06: 3, '@': 2, '2': 2, '3': 3, 't': 3, 'R': 3, 'M': 3, 'E': 3, 'G': 3, '-': 3, '{': 3, 'a': 3,
 		'd': 3, 'J': 3, ' ': 3, '!': 3, '=': 3, 'p': 5, '$': 4, '\\': 4}[b[1]]
 	if !known {
 		p.complain("ESC %02X", b[1])

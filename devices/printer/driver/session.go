@@ -43,6 +43,8 @@ type Session struct {
 	heard   time.Time  // last answer of any kind
 	answers int        // answers so far
 	readErr error
+	trying  bool   // another language
+	tried   []byte // what came since
 
 	// used by the session's own goroutine alone
 	oneWay bool
@@ -135,6 +137,9 @@ func (s *Session) listen() {
 			}
 			last = time.Now()
 			answered := s.talk.Hear(buf[:n])
+			if s.trying && len(s.tried) < maxTried {
+				s.tried = append(s.tried, buf[:n]...)
+			}
 			if answered {
 				s.heard = last
 				s.answers++

@@ -97,7 +97,7 @@ func (t *talk) Hello(ctx context.Context, s *driver.Session, lost int) (bool, er
 			return true, t.greet(ctx, s, lost > 0)
 		}
 	}
-	return false, nil
+	return false, s.TryStar(ctx)
 }
 
 // greet turns on unasked status and asks who the printer is.

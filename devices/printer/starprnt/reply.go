@@ -22,7 +22,6 @@ const (
 	autoStatus kind = iota + 1 // with its two header bytes
 	document                   // s n1 n2 counter, of ESC GS ETX
 	version                    // the text of ESC # *
-	foreign                    // an answer of an ESC/POS printer to DLE EOT
 	flowOff                    // XOFF
 	flowOn                     // XON
 )
@@ -89,8 +88,6 @@ func (r *replies) first(out []reply, b byte) []reply {
 		return append(out, reply{kind: flowOff})
 	case b&0x91 == 0x01 && statusSize(b) >= minStatus, b == 0x1B:
 		r.part = append(r.part[:0], b)
-	case b&0x93 == 0x12:
-		return append(out, reply{kind: foreign, data: []byte{b}})
 	}
 	return out
 }
@@ -156,7 +153,7 @@ func unwrap(data []byte) []reply {
 			continue
 		}
 		inner := replies{}
-		return slices.DeleteFunc(inner.feed(data[at+4:len(data)-1]), func(a reply) bool { return a.kind == autoStatus || a.kind == foreign })
+		return slices.DeleteFunc(inner.feed(data[at+4:len(data)-1]), func(a reply) bool { return a.kind == autoStatus })
 	}
 	return nil
 }

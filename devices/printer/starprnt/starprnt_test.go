@@ -14,6 +14,7 @@ import (
 	"storeagent/devices/devicesim"
 	"storeagent/devices/port"
 	"storeagent/devices/printer"
+	"storeagent/devices/printer/escpos"
 	"storeagent/devices/printer/printertest"
 	"storeagent/devices/printer/starprnt"
 )
@@ -526,4 +527,32 @@ func listen(t *testing.T, o starprnt.Options) (*starprnt.Printer, *line) {
 	go func() { ended <- p.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ended })
 	return p, line
+}
+
+// TestStarWithTheOtherDriver: the ESC/POS driver tells a Star printer from one that cannot answer, also where that speaks
+// unasked from the start, and prints nothing on it.
+func TestStarWithTheOtherDriver(t *testing.T) {
+	for _, so := range []devicesim.StarOptions{{}, {Ethernet: true}, {LineMode: true, ShortStatus: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			c := &cable{sim: devicesim.NewStar(so), ctx: t.Context()}
+			p, err := escpos.New(escpos.Config{Name: "front", Open: c.open})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { ended <- p.Run(ctx) }()
+			<-time.After(time.Minute)
+			synctest.Wait()
+			info := p.Info()
+			if info.State != devices.Offline || info.LastError == nil || !strings.Contains(info.LastError.Hint, `"starprnt"`) || !strings.Contains(info.LastError.Message, "language of Star") {
+				t.Errorf("%+v, %+v", info, info.LastError)
+			}
+			if c.sim.Paper() != "" || len(c.sim.Garbage()) > 0 {
+				t.Errorf("it printed %q, garbage %q", c.sim.Paper(), c.sim.Garbage())
+			}
+			cancel()
+			<-ended
+		})
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"storeagent/devices"
-	"storeagent/devices/port"
 	"storeagent/devices/printer"
 	"storeagent/devices/printer/driver"
 )
@@ -30,7 +29,6 @@ const (
 	asbOn      = "\x1b\x1ea\x01"    // ESC RS a 1: unasked status
 	asbOff     = "\x1b\x1ea\x00"    // ESC RS a 0
 	etb        = "\x17"             // ETB: raise the counter in the status once printing before it is done
-	askESCPOS  = "\x10\x04\x01"     // DLE EOT 1 of ESC/POS: tells a printer of the other language
 	leave      = "\x1e\x18"         // RS ends a barcode, CAN drops what is on the line
 	leaveDots  = "\x1b*rB"          // ESC * r B ends raster mode
 	drawer1    = "\x1b\x07\x14\x14" // ESC BEL n1 n2: pulse of 200 ms, pause of 200 ms (3.3.12); BEL sends it
@@ -46,7 +44,6 @@ type talk struct {
 	known    bool // a status came
 	paused   bool // XOFF
 	overflow bool // the printer lost bytes since the seal
-	foreign  bool // an ESC/POS printer answered
 	version  string
 	counts   []count // answers of the document counter since they were last looked at
 
@@ -68,8 +65,8 @@ var _ driver.Talk = (*talk)(nil)
 
 // Hear implements driver.Talk.
 func (t *talk) Hear(chunk []byte) bool {
-	answered := false
-	for _, a := range t.split.feed(chunk) {
+	answers := t.split.feed(chunk)
+	for _, a := range answers {
 		switch a.kind {
 		case autoStatus:
 			t.status, t.known = parseStatus(a.data), true
@@ -82,13 +79,9 @@ func (t *talk) Hear(chunk []byte) bool {
 			t.version = string(a.data)
 		case flowOff, flowOn:
 			t.paused = a.kind == flowOff
-		case foreign: // no answer of a Star printer, and so none at all
-			t.foreign = true
-			continue
 		}
-		answered = true
 	}
-	return answered
+	return len(answers) > 0
 }
 
 // Overdue implements driver.Talk.
@@ -136,15 +129,7 @@ func (t *talk) Hello(ctx context.Context, s *driver.Session, lost int) (bool, er
 			return ok, t.greet(ctx, s, err)
 		}
 	}
-	if err := s.Send(ctx, []byte(askESCPOS)); err != nil {
-		return false, err
-	}
-	other, err := s.Until(ctx, replyLimit, func() bool { return t.foreign })
-	if other {
-		err = &port.Error{Op: "talk to", Address: "printer", Kind: port.Failed, Err: errors.New("it speaks ESC/POS, not a language of Star"),
-			Hint: `set driver = "escpos" for this printer, or switch it to StarPRNT or Star Line Mode`}
-	}
-	return false, err
+	return false, s.TryESCPOS(ctx)
 }
 
 // greet turns on unasked status, where the printer can still be asked then, and finds out who it is.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
+	"image/draw"
 	"image/png"
 )
 
@@ -76,19 +76,22 @@ func Raster(op Op, dots int) (Bitmap, error) {
 
 // scale averages the pixels behind each dot, on white paper, to 0 (black) .. 255.
 func scale(img image.Image, w, h int) []int {
-	b := img.Bounds()
+	source := image.NewRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
+	draw.Draw(source, source.Rect, image.White, image.Point{}, draw.Src)
+	draw.Draw(source, source.Rect, img, img.Bounds().Min, draw.Over)
 	out := make([]int, w*h)
 	for y := range h {
-		y0, y1 := span(y, h, b.Dy())
+		y0, y1 := span(y, h, source.Rect.Dy())
 		for x := range w {
-			x0, x1 := span(x, w, b.Dx())
+			x0, x1 := span(x, w, source.Rect.Dx())
 			sum := 0
 			for sy := y0; sy < y1; sy++ {
-				for sx := x0; sx < x1; sx++ {
-					sum += onWhite(img.At(b.Min.X+sx, b.Min.Y+sy))
+				row := source.Pix[source.PixOffset(x0, sy):source.PixOffset(x1, sy)]
+				for i := 0; i+3 < len(row); i += 4 {
+					sum += 299*int(row[i]) + 587*int(row[i+1]) + 114*int(row[i+2])
 				}
 			}
-			out[y*w+x] = sum / ((y1 - y0) * (x1 - x0))
+			out[y*w+x] = sum / (1000 * (y1 - y0) * (x1 - x0))
 		}
 	}
 	return out
@@ -98,12 +101,6 @@ func scale(img image.Image, w, h int) []int {
 func span(i, n, source int) (from, to int) {
 	from = i * source / n
 	return from, max((i+1)*source/n, from+1)
-}
-
-func onWhite(c color.Color) int {
-	r, g, b, a := c.RGBA() // premultiplied, 16 bits
-	paper := 0xFFFF - a
-	return int((299*(r+paper)+587*(g+paper)+114*(b+paper))/1000) >> 8
 }
 
 // dither spreads the error of each dot over its neighbours (Floyd and Steinberg, 1976).

@@ -48,11 +48,7 @@ const lookBack = 31 * 24 * time.Hour
 // the driver is no Reconciler. It may take minutes and goes on when ctx ends.
 func (d *Desk) EndOfDay(ctx context.Context, terminal, currency string, entry func(Closing) journal.Entry) (Closing, error) {
 	ctx = context.WithoutCancel(ctx) // half an end of day helps nobody
-	w, r, err := d.reconciler(terminal)
-	if err != nil {
-		return Closing{}, err
-	}
-	release, err := w.closeDoor(ctx)
+	r, release, err := d.reconciler(ctx, terminal)
 	if err != nil {
 		return Closing{}, err
 	}
@@ -86,11 +82,7 @@ func (d *Desk) EndOfDay(ctx context.Context, terminal, currency string, entry fu
 // Totals compares the terminal's counters with the journal and closes nothing. Errors are those of EndOfDay.
 func (d *Desk) Totals(ctx context.Context, terminal, currency string) (Closing, error) {
 	ctx = context.WithoutCancel(ctx)
-	w, r, err := d.reconciler(terminal)
-	if err != nil {
-		return Closing{}, err
-	}
-	release, err := w.closeDoor(ctx)
+	r, release, err := d.reconciler(ctx, terminal)
 	if err != nil {
 		return Closing{}, err
 	}
@@ -122,7 +114,8 @@ func (d *Desk) Display(ctx context.Context, terminal string, lines []string, dur
 	return nil
 }
 
-func (d *Desk) reconciler(terminal string) (*worker, Reconciler, error) {
+// reconciler gives the terminal for its figures; no money moves there until release.
+func (d *Desk) reconciler(ctx context.Context, terminal string) (r Reconciler, release func(), err error) {
 	w := d.worker(terminal)
 	if w == nil {
 		return nil, nil, fmt.Errorf("%q: %w", terminal, ErrNoTerminal)
@@ -131,7 +124,8 @@ func (d *Desk) reconciler(terminal string) (*worker, Reconciler, error) {
 	if !ok || !w.terminal.Caps().EndOfDay {
 		return nil, nil, fmt.Errorf("end of day on terminal %s: %w", terminal, ErrUnsupported)
 	}
-	return w, r, nil
+	release, err = w.closeDoor(ctx)
+	return r, release, err
 }
 
 // closeDoor takes the terminal while no money moves or is unknown there, and keeps new money off until release.

@@ -29,11 +29,13 @@ const (
 
 // rig joins a simulated terminal and drivers over TLS on pipes.
 type rig struct {
-	t    *testing.T
-	sim  *terminalsim.Nexo
-	opt  nexo.Options
-	port string
-	log  bytes.Buffer
+	t      *testing.T
+	sim    *terminalsim.Nexo
+	base   terminaltest.Harness // what is told and asked of sim
+	script func(text string)
+	opt    nexo.Options
+	port   string
+	log    bytes.Buffer
 
 	accept chan net.Conn
 	closed chan struct{}
@@ -54,6 +56,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r.opt = nexo.Options{POIID: poiid, SaleID: "LANE-3", KeyIdentifier: "storekey", KeyVersion: 1, Passphrase: passphrase, RootPEM: root, Print: true, Currency: "EUR"}
 	r.sim = terminalsim.NewNexo(terminalsim.NexoOptions{POIID: poiid, KeyVersion: 1, Passphrase: passphrase, OnStep: r.step})
+	r.base, r.script = terminaltest.Scripted(t, r.sim, terminalsim.ParseScript, charge)
 	r.serve(cert)
 	return r
 }
@@ -169,49 +172,38 @@ func (r *rig) terminal() *nexo.Terminal {
 	return term
 }
 
-func (r *rig) script(text string) {
-	b, err := terminalsim.ParseScript(text)
-	if err != nil {
-		r.t.Fatal(err)
+func (r *rig) harness() terminaltest.Harness {
+	h := r.base
+	h.Terminal, h.Restart, h.Currency, h.Steps, h.Silent = r.driver(), r.driver, "EUR", terminalsim.NexoSteps(), true
+	h.AskSteps = []string{terminalsim.StepLastReceived, terminalsim.StepLastSent}
+	h.Next = func(b terminaltest.Behaviour) {
+		r.mu.Lock()
+		r.noisy = b == terminaltest.NoisyLine
+		r.mu.Unlock()
+		r.script(map[terminaltest.Behaviour]string{
+			terminaltest.Approve: "approve slow=2", terminaltest.Decline: "decline", terminaltest.CancelCard: "cancel",
+			terminaltest.WrongPIN: "wrongpin", terminaltest.Wait: "wait", terminaltest.Race: "race",
+			terminaltest.Late: "late=400", terminaltest.Unreadable: "nonsense", terminaltest.Leaky: "fullpan",
+			terminaltest.Twice:     "approve", // one request has one answer
+			terminaltest.NoisyLine: "approve", terminaltest.AckIsLost: "lostack", terminaltest.Part: "partial=700",
+			terminaltest.Stalls: "stall",
+		}[b])
 	}
-	r.sim.SetScript(b)
+	h.CutAt = func(step string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.cutAt = step
+	}
+	h.At = func(step string, f func()) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.at[step] = f
+	}
+	return h
 }
 
-func (r *rig) harness() terminaltest.Harness {
-	return terminaltest.Harness{
-		Terminal: r.driver(), Restart: r.driver, Currency: "EUR", Steps: terminalsim.NexoSteps(), Asked: r.sim.Asked, Silent: true,
-		AskSteps: []string{terminalsim.StepLastReceived, terminalsim.StepLastSent},
-		Next: func(b terminaltest.Behaviour) {
-			r.mu.Lock()
-			r.noisy = b == terminaltest.NoisyLine
-			r.mu.Unlock()
-			r.script(map[terminaltest.Behaviour]string{
-				terminaltest.Approve: "approve slow=2", terminaltest.Decline: "decline", terminaltest.CancelCard: "cancel",
-				terminaltest.WrongPIN: "wrongpin", terminaltest.Wait: "wait", terminaltest.Race: "race",
-				terminaltest.Late: "late=400", terminaltest.Unreadable: "nonsense", terminaltest.Leaky: "fullpan",
-				terminaltest.Twice:     "approve", // one request has one answer
-				terminaltest.NoisyLine: "approve", terminaltest.AckIsLost: "lostack", terminaltest.Part: "partial=700",
-				terminaltest.Stalls: "stall",
-			}[b])
-		},
-		CutAt: func(step string) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.cutAt = step
-		},
-		At: func(step string, f func()) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.at[step] = f
-		},
-		Charges: func() []terminaltest.Charge {
-			var out []terminaltest.Charge
-			for _, c := range r.sim.Charges() {
-				out = append(out, terminaltest.Charge{Minor: c.Amount, Tip: c.Tip, Refund: c.Refund, Standing: c.Standing()})
-			}
-			return out
-		},
-	}
+func charge(c terminalsim.Charge) terminaltest.Charge {
+	return terminaltest.Charge{Minor: c.Amount, Tip: c.Tip, Refund: c.Refund, Preauth: c.Preauth, Standing: c.Standing()}
 }
 
 func TestSuite(t *testing.T) {

@@ -2,23 +2,14 @@ package pax
 
 import (
 	"bytes"
-	"encoding/hex"
 	"strings"
 	"testing"
 
 	"storeagent/payments"
 	"storeagent/payments/money"
+	"storeagent/payments/terminaltest"
 	"storeagent/payments/wireline"
 )
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // Frames that a register library of Global Payments put on the wire.
 const (
@@ -34,21 +25,16 @@ func TestVectors(t *testing.T) {
 		vectorSale: command(cmdCredit, []string{typeSale}, []string{"1000", "", "", "", "", ""},
 			[]string{"", "", "", "", "", "1"}, []string{"7", "", ""}, nil, nil, nil, nil, []string{"TIPREQ=1"}),
 	} {
-		if got := wireline.Frame(m.text()); !bytes.Equal(got, unhex(t, want)) {
+		if got := wireline.Frame(m.text()); !bytes.Equal(got, terminaltest.Unhex(t, want)) {
 			t.Errorf("%x, want %s", got, want)
 		}
-		wire := unhex(t, want)
-		for cut := range len(wire) + 1 { // the same, whole, cut in two anywhere
-			d := &wireline.Deframer{Max: maxText}
-			signs := append(d.Feed(wire[:cut]), d.Feed(wire[cut:])...)
-			if len(signs) != 1 || signs[0].Code != wireline.STX {
-				t.Fatalf("cut at %d: %+v", cut, signs)
-			}
-			again, err := parseMessage(signs[0].Text)
+		wire := terminaltest.Unhex(t, want)
+		terminaltest.Split(t, wire, maxText, func(text []byte) {
+			again, err := parseMessage(text)
 			if err != nil || !bytes.Equal(wireline.Frame(again.raw()), wire) {
-				t.Fatalf("cut at %d: %q, %v", cut, again, err)
+				t.Fatalf("%q, %v", again, err)
 			}
-		}
+		})
 	}
 }
 

@@ -162,9 +162,8 @@ func (s *session) await(ctx context.Context, w wait) (answer, error) {
 		case wireline.EOT: // the terminal ends the session; its answer, if any, comes at once
 			overdue, w.until = true, wireline.Earlier(w.until, time.Now().Add(stopGrace))
 		case 0:
-			if broken++; broken == resends {
-				_ = s.line.Answer(wireline.EOT) // the broken frames are the error that matters
-				return answer{}, errors.New("the terminal's answer is broken each time it comes")
+			if err := s.line.Broken(&broken, resends); err != nil {
+				return answer{}, err
 			}
 		}
 		if err := s.old(ctx, sign); err != nil {

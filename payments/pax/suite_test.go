@@ -12,15 +12,18 @@ import (
 // rig is a simulated terminal with the drivers that talk to it.
 type rig struct {
 	*terminaltest.Rig
-	t   *testing.T
-	sim *terminalsim.PAX
-	opt pax.Options
+	t      *testing.T
+	sim    *terminalsim.PAX
+	opt    pax.Options
+	base   terminaltest.Harness // what is told and asked of sim
+	script func(text string)
 }
 
 func newRig(t *testing.T, serial bool, o terminalsim.Options) *rig {
 	r := &rig{Rig: terminaltest.NewRig(serial, terminalsim.StepResultAck), t: t, opt: pax.Options{Currency: "USD"}}
 	o.OnStep = r.Step
 	r.sim = terminalsim.NewPAX(o)
+	r.base, r.script = terminaltest.Scripted(t, r.sim, terminalsim.ParseScript, charge)
 	r.Start(t, r.sim.Serve)
 	return r
 }
@@ -33,27 +36,15 @@ func (r *rig) driver() payments.Terminal {
 	return term
 }
 
-func (r *rig) script(text string) {
-	b, err := terminalsim.ParseScript(text)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.sim.SetScript(b)
+func (r *rig) harness() terminaltest.Harness {
+	h := r.base
+	h.Terminal, h.Restart, h.Currency, h.Steps = r.driver(), r.driver, "USD", terminalsim.PAXSteps()
+	h.AskSteps, h.Silent = []string{terminalsim.StepLastReceived, terminalsim.StepLastSent}, true
+	return r.Join(h)
 }
 
-func (r *rig) harness() terminaltest.Harness {
-	return r.Join(terminaltest.Harness{
-		Terminal: r.driver(), Restart: r.driver, Currency: "USD", Steps: terminalsim.PAXSteps(), Asked: r.sim.Asked,
-		AskSteps: []string{terminalsim.StepLastReceived, terminalsim.StepLastSent}, Silent: true,
-		Next: func(b terminaltest.Behaviour) { r.script(terminaltest.Words(b)) },
-		Charges: func() []terminaltest.Charge {
-			var out []terminaltest.Charge
-			for _, c := range r.sim.Charges() {
-				out = append(out, terminaltest.Charge{Minor: c.Amount, Tip: c.Tip, Refund: c.Refund, Preauth: c.Preauth, Standing: c.Standing()})
-			}
-			return out
-		},
-	})
+func charge(c terminalsim.Charge) terminaltest.Charge {
+	return terminaltest.Charge{Minor: c.Amount, Tip: c.Tip, Refund: c.Refund, Preauth: c.Preauth, Standing: c.Standing()}
 }
 
 func TestSuite(t *testing.T) {

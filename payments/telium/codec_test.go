@@ -2,23 +2,14 @@ package telium
 
 import (
 	"bytes"
-	"encoding/hex"
 	"strings"
 	"testing"
 
 	"storeagent/payments"
 	"storeagent/payments/money"
+	"storeagent/payments/terminaltest"
 	"storeagent/payments/wireline"
 )
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // Frames that a public Python library makes: 10.16 EUR, the checksum of the ask is 00.
 const (
@@ -26,31 +17,18 @@ const (
 	vectorAnswer = "02303130303030303130313631393738313233343536373839300332"
 )
 
-// split hands a frame over cut in two at every place.
-func split(t *testing.T, wire []byte, check func(text []byte)) {
-	t.Helper()
-	for cut := range len(wire) + 1 {
-		d := &wireline.Deframer{Max: longSize}
-		signs := append(d.Feed(wire[:cut]), d.Feed(wire[cut:])...)
-		if len(signs) != 1 || signs[0].Code != wireline.STX {
-			t.Fatalf("cut at %d: %+v", cut, signs)
-		}
-		check(signs[0].Text)
-	}
-}
-
 func TestVectors(t *testing.T) {
 	q := ask{pos: "01", minor: 1016, kind: kindDebit, currency: "978"}
-	if got := wireline.Frame(q.text()); !bytes.Equal(got, unhex(t, vectorAsk)) || len(q.text()) != askSize {
+	if got := wireline.Frame(q.text()); !bytes.Equal(got, terminaltest.Unhex(t, vectorAsk)) || len(q.text()) != askSize {
 		t.Errorf("%x", got)
 	}
-	split(t, unhex(t, vectorAsk), func(text []byte) {
+	terminaltest.Split(t, terminaltest.Unhex(t, vectorAsk), longSize, func(text []byte) {
 		if !bytes.Equal(text, q.text()) {
 			t.Fatalf("%q", text)
 		}
 	})
 	q.private = "1234567890"
-	split(t, unhex(t, vectorAnswer), func(text []byte) {
+	terminaltest.Split(t, terminaltest.Unhex(t, vectorAnswer), longSize, func(text []byte) {
 		a, err := parseAnswer(text)
 		if err != nil || a.result != resultOK || !a.isFor(q) || !bytes.Equal(a.text(), text) {
 			t.Fatalf("%+v, %v", a, err)

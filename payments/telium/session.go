@@ -208,9 +208,8 @@ func (s *session) await(ctx context.Context, q ask) (answer, error) {
 			}
 			broken = 0
 		case 0:
-			if broken++; broken == brokenMax {
-				_ = s.line.Answer(wireline.EOT) // the broken frames are the error that matters
-				return answer{}, errors.New("the terminal's answer is broken each time it comes")
+			if err := s.line.Broken(&broken, brokenMax); err != nil {
+				return answer{}, err
 			}
 		}
 		if err := s.old(ctx, sign); err != nil {

@@ -118,5 +118,18 @@ func (f *Framed) Next(ctx context.Context, until time.Time, wake <-chan struct{}
 	return s, nil
 }
 
+// errBroken gives up an exchange.
+var errBroken = errors.New("the terminal's answer is broken each time it comes")
+
+// Broken counts a broken frame of an exchange. The most-th ends the exchange with EOT and gives an error; until then the
+// caller asks for the frame again with NAK.
+func (f *Framed) Broken(count *int, most int) error {
+	if *count++; *count < most {
+		return nil
+	}
+	_ = f.Answer(EOT) // the broken frames are the error that matters
+	return errBroken
+}
+
 // Answer sends one control character.
 func (f *Framed) Answer(code byte) error { return f.Write([]byte{code}) }

@@ -8,17 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"storeagent/payments/terminaltest"
 	"storeagent/payments/wireline"
 )
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // Frames of other people's registers and terminals, and computed ones with a DLE in every kind of place.
 var frames = []struct{ name, apdu, wire string }{
@@ -66,7 +58,7 @@ func TestFramesRoundTrip(t *testing.T) {
 		t.Errorf("CRC check value %04X", got)
 	}
 	for _, f := range frames {
-		raw, wire := unhex(t, f.apdu), unhex(t, f.wire)
+		raw, wire := terminaltest.Unhex(t, f.apdu), terminaltest.Unhex(t, f.wire)
 		if got := frame(raw); !bytes.Equal(got, wire) {
 			t.Errorf("%s: frame %X, want %X", f.name, got, wire)
 		}
@@ -83,7 +75,7 @@ func TestFramesRoundTrip(t *testing.T) {
 // Every captured APDU, framed and cut in two at every place.
 func TestCapturedAPDUsInPieces(t *testing.T) {
 	for _, text := range apdus {
-		raw := unhex(t, text)
+		raw := terminaltest.Unhex(t, text)
 		wire := frame(raw)
 		for cut := range len(wire) + 1 {
 			var d deframer
@@ -104,7 +96,7 @@ func TestAPDURoundTrip(t *testing.T) {
 		all = append(all, hex.EncodeToString(apdu{0x06D3, make([]byte, n)}.encode()))
 	}
 	for _, text := range all {
-		raw := unhex(t, text)
+		raw := terminaltest.Unhex(t, text)
 		for cut := range raw {
 			if _, _, err := parseAPDU(raw[:cut]); !errors.Is(err, errShort) {
 				t.Fatalf("%s cut at %d: %v", text, cut, err)
@@ -121,7 +113,7 @@ func TestAPDURoundTrip(t *testing.T) {
 }
 
 func TestDeframerSurvives(t *testing.T) {
-	good := frame(unhex(t, "060f00"))
+	good := frame(terminaltest.Unhex(t, "060f00"))
 	bad := append(bytes.Clone(good[:len(good)-1]), good[len(good)-1]^1)
 	for _, c := range []struct {
 		name  string
@@ -149,7 +141,7 @@ func TestDeframerSurvives(t *testing.T) {
 
 func parse(t *testing.T, text string) (statusInfo, error) {
 	t.Helper()
-	a, err := parseWhole(unhex(t, text))
+	a, err := parseWhole(terminaltest.Unhex(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,12 +183,12 @@ func TestParseStatusContainer(t *testing.T) {
 }
 
 func TestUnknownBMPKeepsTheResult(t *testing.T) {
-	got, err := parseStatus(unhex(t, "27 05 DE AD 04 00 00 00 00 10 16"), CP437)
+	got, err := parseStatus(terminaltest.Unhex(t, "27 05 DE AD 04 00 00 00 00 10 16"), CP437)
 	if !errors.Is(err, errField) || !got.hasResult || got.result != 5 || got.hasAmount {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, text := range []string{"27", "04 00 00", "22 F0", "22 FA F0 00", "3C F0 F0 F9 41", "06 82 00", "06 83 00 00 01 00", "06 05 01"} {
-		if _, err := parseStatus(unhex(t, text), CP437); !errors.Is(err, errField) {
+		if _, err := parseStatus(terminaltest.Unhex(t, text), CP437); !errors.Is(err, errField) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -207,23 +199,23 @@ func TestLast4(t *testing.T) {
 		"4111111111111111": "1111", "eeeeeeeeeeee4771": "4771", "378282246310005f": "0005", "eeeeeeeeeeeeeeee": "",
 		"1234": "", "": "", "4111111111111eee": "", "ffff": "",
 	} {
-		if got := last4(unhex(t, in)); got != want {
+		if got := last4(terminaltest.Unhex(t, in)); got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)
 		}
 	}
 }
 
 func TestEchoOfLastReceipt(t *testing.T) { // the longest money command the protocol's newer revisions describe
-	data := appendBMP(nil, bmpAmount, unhex(t, "000000001250"))
-	data = appendBMP(appendBMP(data, bmpCurrency, unhex(t, "0978")), bmpPayType, []byte{0x40})
-	data = appendBMP(data, bmpTLV, appendTLV(nil, 0x1F1F, unhex(t, "0231")))
-	if got := (apdu{cmdPay, data}).encode(); !bytes.Equal(got, unhex(t, "06 01 13 04 00 00 00 00 12 50 49 09 78 19 40 06 05 1F 1F 02 02 31")) {
+	data := appendBMP(nil, bmpAmount, terminaltest.Unhex(t, "000000001250"))
+	data = appendBMP(appendBMP(data, bmpCurrency, terminaltest.Unhex(t, "0978")), bmpPayType, []byte{0x40})
+	data = appendBMP(data, bmpTLV, appendTLV(nil, 0x1F1F, terminaltest.Unhex(t, "0231")))
+	if got := (apdu{cmdPay, data}).encode(); !bytes.Equal(got, terminaltest.Unhex(t, "06 01 13 04 00 00 00 00 12 50 49 09 78 19 40 06 05 1F 1F 02 02 31")) {
 		t.Errorf("%X", got)
 	}
 }
 
 func TestBCD(t *testing.T) {
-	if b, ok := putBCD(1016, 6); !ok || !bytes.Equal(b, unhex(t, "000000001016")) {
+	if b, ok := putBCD(1016, 6); !ok || !bytes.Equal(b, terminaltest.Unhex(t, "000000001016")) {
 		t.Errorf("%X %v", b, ok)
 	}
 	for _, n := range []int64{-1, 1_000_000_000_000} {
@@ -267,11 +259,11 @@ func TestMaskCards(t *testing.T) {
 }
 
 func TestDescribeHidesSecrets(t *testing.T) {
-	pan := appendBMP([]byte{bmpResult, 0}, bmpPAN, unhex(t, "4111111111111111"))
-	pan = appendBMP(pan, 0x23, unhex(t, "4111111111111111d291"))
+	pan := appendBMP([]byte{bmpResult, 0}, bmpPAN, terminaltest.Unhex(t, "4111111111111111"))
+	pan = appendBMP(pan, 0x23, terminaltest.Unhex(t, "4111111111111111d291"))
 	for _, a := range []apdu{
-		{cmdRegister, unhex(t, "123456BA0978")}, {cmdRepeat, unhex(t, "1234560303")}, {cmdRefund, unhex(t, "123456")},
-		{cmdStatus, unhex(t, "123456")}, {msgStatusInfo, pan}, {msgPrintLine, []byte("\x004111111111111111")},
+		{cmdRegister, terminaltest.Unhex(t, "123456BA0978")}, {cmdRepeat, terminaltest.Unhex(t, "1234560303")}, {cmdRefund, terminaltest.Unhex(t, "123456")},
+		{cmdStatus, terminaltest.Unhex(t, "123456")}, {msgStatusInfo, pan}, {msgPrintLine, []byte("\x004111111111111111")},
 		{msgAborted, pan}, {0x06C0, pan},
 	} {
 		got := describe(a)
@@ -284,7 +276,7 @@ func TestDescribeHidesSecrets(t *testing.T) {
 			t.Errorf("%q does not name the message", got)
 		}
 	}
-	if got := describe(apdu{msgStatusInfo, unhex(t, "2705870231")}); !strings.Contains(got, "27=05 87=0231") {
+	if got := describe(apdu{msgStatusInfo, terminaltest.Unhex(t, "2705870231")}); !strings.Contains(got, "27=05 87=0231") {
 		t.Errorf("%q lacks what helps", got)
 	}
 }
@@ -298,7 +290,7 @@ func TestStatusReply(t *testing.T) {
 		{"f0f0f7322e31342e313500", "2.14.15", 0, true}, {"9c", "", 0x9C, true}, {"", "", 0, false}, {"f0", "", 0xF0, true},
 		{"f0f0f5", "", 0xF0, true},
 	} {
-		version, code, _, said := statusReply(unhex(t, c.data))
+		version, code, _, said := statusReply(terminaltest.Unhex(t, c.data))
 		if version != c.version || code != c.code || said != c.said {
 			t.Errorf("%s: %q %02X %v", c.data, version, code, said)
 		}
@@ -315,7 +307,7 @@ func TestStatusText(t *testing.T) {
 
 func FuzzAPDU(f *testing.F) {
 	for _, a := range apdus {
-		f.Add(unhex(f, a))
+		f.Add(terminaltest.Unhex(f, a))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, n, err := parseAPDU(b)
@@ -338,7 +330,7 @@ func FuzzAPDU(f *testing.F) {
 
 func FuzzDeframer(f *testing.F) {
 	for _, x := range frames {
-		f.Add(unhex(f, x.wire), []byte{1, 3})
+		f.Add(terminaltest.Unhex(f, x.wire), []byte{1, 3})
 	}
 	f.Add([]byte{dle, stx, dle, dle, dle, etx, 0, 0, ack, nak}, []byte{2})
 	f.Fuzz(func(t *testing.T, b, cuts []byte) {
@@ -369,7 +361,7 @@ func FuzzDeframer(f *testing.F) {
 
 func FuzzStatus(f *testing.F) {
 	for _, a := range apdus {
-		f.Add(unhex(f, a)[3:], byte(0))
+		f.Add(terminaltest.Unhex(f, a)[3:], byte(0))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, cs byte) {
 		charset := []Charset{CP437, Latin1, Latin9, UTF8}[cs%4]
@@ -397,7 +389,7 @@ func FuzzStatus(f *testing.F) {
 
 func FuzzSlips(f *testing.F) {
 	f.Add([]byte("@Kundenbeleg"), []byte{0x81}, false)
-	f.Add(unhex(f, "06121f0701022509090140070548616c6c6f090181"), []byte{}, true)
+	f.Add(terminaltest.Unhex(f, "06121f0701022509090140070548616c6c6f090181"), []byte{}, true)
 	f.Fuzz(func(t *testing.T, a, b []byte, block bool) {
 		var s slips
 		for _, data := range [][]byte{a, b, a} {

@@ -13,6 +13,7 @@ import (
 	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/payments"
+	"storeagent/payments/terminaltest"
 	"storeagent/payments/wireline"
 )
 
@@ -37,9 +38,9 @@ func (p peer) want(what ...byte) {
 	}
 }
 
-func (p peer) frame(text string) { p.put(frame(unhex(p.t, text))) }
+func (p peer) frame(text string) { p.put(frame(terminaltest.Unhex(p.t, text))) }
 
-func (p peer) wantFrame(text string) { p.want(frame(unhex(p.t, text))...) }
+func (p peer) wantFrame(text string) { p.want(frame(terminaltest.Unhex(p.t, text))...) }
 
 // overPipe runs ours against theirs in a bubble.
 func overPipe(t *testing.T, theirs func(peer), ours func(ctx context.Context, u *wireline.Pump)) {
@@ -125,7 +126,7 @@ func TestSerialReceive(t *testing.T) {
 		p.put([]byte{ack})
 		p.frame(line) // the next empty line
 		p.want(ack)
-		p.put(frame(unhex(t, "060f00"))[:5])
+		p.put(frame(terminaltest.Unhex(t, "060f00"))[:5])
 		p.want(nak) // T1
 		p.frame("060f00")
 		p.want(ack)
@@ -150,7 +151,7 @@ func TestSerialReceive(t *testing.T) {
 }
 
 func TestTCPReceivesAnyPieces(t *testing.T) {
-	all := unhex(t, "800000 04ff0117 060f00")
+	all := terminaltest.Unhex(t, "800000 04ff0117 060f00")
 	for size := 1; size <= len(all); size++ {
 		overPipe(t, func(p peer) {
 			for b := all; len(b) > 0; {
@@ -227,8 +228,8 @@ func dialogueDisk(t *testing.T, serial, full bool, far func(p peer), check func(
 			p.wantFrame("800000")
 			p.put([]byte{ack})
 		} else {
-			p.want(unhex(t, "06000412345638")...)
-			p.put(unhex(t, "800000060f00"))
+			p.want(terminaltest.Unhex(t, "06000412345638")...)
+			p.put(terminaltest.Unhex(t, "800000060f00"))
 			p.want(0x80, 0, 0)
 		}
 		synctest.Wait()
@@ -244,8 +245,8 @@ func dialogueDisk(t *testing.T, serial, full bool, far func(p peer), check func(
 				p.frame("848300")
 				p.want(ack)
 			} else {
-				p.want(unhex(t, "0620051234560303")...)
-				p.put(unhex(t, "848300"))
+				p.want(terminaltest.Unhex(t, "0620051234560303")...)
+				p.put(terminaltest.Unhex(t, "848300"))
 			}
 			far(p)
 		}()
@@ -266,28 +267,28 @@ func TestTimeLimits(t *testing.T) {
 		far      func(p peer)
 		approved bool
 	}{
-		{"no answer in T3", func(p peer) { p.want(unhex(p.t, pay1016)...) }, false},
-		{"nothing in T4", func(p peer) { p.want(unhex(p.t, pay1016)...); p.put(unhex(p.t, "800000")) }, false},
+		{"no answer in T3", func(p peer) { p.want(terminaltest.Unhex(p.t, pay1016)...) }, false},
+		{"nothing in T4", func(p peer) { p.want(terminaltest.Unhex(p.t, pay1016)...); p.put(terminaltest.Unhex(p.t, "800000")) }, false},
 		{"04 FF begins T4 anew", func(p peer) {
-			p.want(unhex(p.t, pay1016)...)
-			p.put(unhex(p.t, "800000"))
+			p.want(terminaltest.Unhex(p.t, pay1016)...)
+			p.put(terminaltest.Unhex(p.t, "800000"))
 			for range 3 {
 				after(170 * time.Second)
-				p.put(unhex(p.t, "04ff0117"))
+				p.put(terminaltest.Unhex(p.t, "04ff0117"))
 				p.want(0x80, 0, 0)
 			}
 			p.finish(result)
 		}, true},
 		{"04 FF brings a longer T4", func(p peer) {
-			p.want(unhex(p.t, pay1016)...)
-			p.put(unhex(p.t, "80000004ff020A10"))
+			p.want(terminaltest.Unhex(p.t, pay1016)...)
+			p.put(terminaltest.Unhex(p.t, "80000004ff020A10"))
 			p.want(0x80, 0, 0)
 			after(9 * time.Minute)
 			p.finish(result)
 		}, true},
 		{"result before the command was taken is not ours", func(p peer) {
-			p.want(unhex(p.t, pay1016)...)
-			p.put(unhex(p.t, result))
+			p.want(terminaltest.Unhex(p.t, pay1016)...)
+			p.put(terminaltest.Unhex(p.t, result))
 			p.want(0x84, codeImpossible, 0)
 		}, false},
 	} {
@@ -306,9 +307,9 @@ func TestTimeLimits(t *testing.T) {
 
 // finish sends the result and the completion.
 func (p peer) finish(result string) {
-	p.put(unhex(p.t, result))
+	p.put(terminaltest.Unhex(p.t, result))
 	p.want(0x80, 0, 0)
-	p.put(unhex(p.t, "060f00"))
+	p.put(terminaltest.Unhex(p.t, "060f00"))
 	p.want(0x80, 0, 0)
 }
 
@@ -334,8 +335,8 @@ func TestRefusalAfterRepeatIsNoProof(t *testing.T) {
 
 func TestOwnTextOfPrompts(t *testing.T) {
 	dialogue(t, false, func(p peer) {
-		p.want(unhex(t, pay1016)...)
-		p.put(unhex(t, "800000 04ff0b 0A 00 06 07 24 05 07 03 41 42 43"))
+		p.want(terminaltest.Unhex(t, pay1016)...)
+		p.put(terminaltest.Unhex(t, "800000 04ff0b 0A 00 06 07 24 05 07 03 41 42 43"))
 		p.want(0x80, 0, 0)
 		p.finish("040f09270004000000001016")
 	}, func(e *events, err error) {
@@ -348,8 +349,8 @@ func TestOwnTextOfPrompts(t *testing.T) {
 // Money in another currency than asked for is refused, and then asked about.
 func TestApprovalInAnotherCurrency(t *testing.T) {
 	dialogue(t, false, func(p peer) {
-		p.want(unhex(t, pay1016)...)
-		p.put(unhex(t, "800000 040f0c 2700 04000000001016 490756"))
+		p.want(terminaltest.Unhex(t, pay1016)...)
+		p.put(terminaltest.Unhex(t, "800000 040f0c 2700 04000000001016 490756"))
 		p.want(0x84, codeImpossible, 0)
 	}, func(e *events, err error) {
 		if err == nil || errors.Is(err, payments.ErrNotSent) || len(e.told) != 0 {
@@ -363,9 +364,9 @@ func TestContradictions(t *testing.T) {
 	const yes, no = "040f09270004000000001016", "040f022705"
 	for _, c := range [][2]string{{yes, no}, {no, yes}} {
 		dialogue(t, false, func(p peer) {
-			p.want(unhex(t, pay1016)...)
-			p.put(unhex(t, "800000"))
-			p.put(unhex(t, c[0]))
+			p.want(terminaltest.Unhex(t, pay1016)...)
+			p.put(terminaltest.Unhex(t, "800000"))
+			p.put(terminaltest.Unhex(t, c[0]))
 			p.want(0x80, 0, 0)
 			p.finish(c[1])
 		}, func(e *events, err error) {
@@ -380,12 +381,12 @@ func TestContradictions(t *testing.T) {
 func TestSlipIsCommittedBeforeItsEnd(t *testing.T) {
 	for _, last := range []string{"06d10181", "060f00"} {
 		dialogueDisk(t, false, true, func(p peer) {
-			p.want(unhex(t, pay1016)...)
-			p.put(unhex(t, "800000 040f092700040000000010 16"))
+			p.want(terminaltest.Unhex(t, pay1016)...)
+			p.put(terminaltest.Unhex(t, "800000 040f092700040000000010 16"))
 			p.want(0x80, 0, 0)
-			p.put(unhex(t, "06d1020041"))
+			p.put(terminaltest.Unhex(t, "06d1020041"))
 			p.want(0x80, 0, 0)
-			p.put(unhex(t, last))
+			p.put(terminaltest.Unhex(t, last))
 			p.want(0x84, codeImpossible, 0)
 		}, func(e *events, err error) {
 			if err == nil || errors.Is(err, payments.ErrNotSent) || len(e.told) != 1 {
@@ -407,16 +408,16 @@ func TestUnasked(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { defer close(ended); _ = term.Run(ctx) }()
 		p := peer{t, theirs}
-		p.want(unhex(t, "06000412345638")...)
-		p.put(unhex(t, "800000060f00"))
+		p.want(terminaltest.Unhex(t, "06000412345638")...)
+		p.put(terminaltest.Unhex(t, "800000060f00"))
 		p.want(0x80, 0, 0)
 		for _, c := range []struct{ in, out string }{
 			{"040f09270004000000001016", "848300"}, // nobody can commit it
 			{"040108aa2611210c101010", "800000"},
 			{"04ff0117", "800000"}, {"060f00", "800000"}, {"061e016c", "800000"}, {"06d10140", "84cc00"}, {"0a0b00", "848300"},
 		} {
-			p.put(unhex(t, c.in))
-			p.want(unhex(t, c.out)...)
+			p.put(terminaltest.Unhex(t, c.in))
+			p.want(terminaltest.Unhex(t, c.out)...)
 		}
 		cancel()
 		<-ended
@@ -430,8 +431,8 @@ func FuzzConversation(f *testing.F) {
 		"800000 04ff0117 040f092700040000000010 16 06d1020041 06d10181 060f00", "849c00", "800000 061e016c", "800000 060f00",
 		"800000 040f092700040000000010 16 061e01cc", "800000 06d3 06 0604 1f070102 060f00", "800000 ff ff ff ff ff",
 	} {
-		f.Add(unhex(f, text), false)
-		f.Add(frame(unhex(f, "800000")), true)
+		f.Add(terminaltest.Unhex(f, text), false)
+		f.Add(frame(terminaltest.Unhex(f, "800000")), true)
 	}
 	f.Fuzz(func(t *testing.T, said []byte, serial bool) {
 		synctest.Test(t, func(t *testing.T) {
@@ -461,7 +462,7 @@ func FuzzConversation(f *testing.F) {
 				_ = theirs.Close()
 				done <- struct{}{}
 			}()
-			cmd := apdu{cmdPay, unhex(t, pay1016)[3:]}
+			cmd := apdu{cmdPay, terminaltest.Unhex(t, pay1016)[3:]}
 			var e events
 			_, err = s.pay(t.Context(), cmd, payments.Txn{Kind: payments.DoSale, Amount: eur(t, "10.16")}, &e, nil)
 			if err == nil && len(e.told) == 0 {

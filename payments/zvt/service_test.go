@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"storeagent/payments"
+	"storeagent/payments/terminaltest"
 )
 
 // TestFieldLengths is the table of BMPs once more, in the form of the specification's list of data elements.
@@ -126,7 +127,7 @@ func TestRegistrationBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := term.registration(term.prints); err != nil || !bytes.Equal(got, unhex(t, c.want)) {
+		if got, err := term.registration(term.prints); err != nil || !bytes.Equal(got, terminaltest.Unhex(t, c.want)) {
 			t.Errorf("%+v: %X, %v, want %s", c.o, got, err, c.want)
 		}
 	}

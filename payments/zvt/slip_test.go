@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"storeagent/payments"
+	"storeagent/payments/terminaltest"
 )
 
 func TestSlipLines(t *testing.T) {
@@ -34,7 +35,7 @@ func TestSlipLines(t *testing.T) {
 	} {
 		s := slips{charset: c.charset}
 		for _, d := range c.data {
-			s.line(unhex(t, d))
+			s.line(terminaltest.Unhex(t, d))
 		}
 		if got := s.receipt(); !reflect.DeepEqual(got, c.want) || s.open {
 			t.Errorf("%s: %q, open %v", c.name, got, s.open)
@@ -56,7 +57,7 @@ func TestSlipBlock(t *testing.T) {
 		}
 	}
 	var s slips
-	if err := s.block(unhex(t, "25050703414243")); err != nil || !s.open {
+	if err := s.block(terminaltest.Unhex(t, "25050703414243")); err != nil || !s.open {
 		t.Errorf("a block without an end: %v, open %v", err, s.open)
 	}
 }

@@ -18,6 +18,8 @@ type rig struct {
 	t      *testing.T
 	sim    *terminalsim.ZVT
 	opt    zvt.Options
+	base   terminaltest.Harness // what is told and asked of sim
+	script func(text string)
 	serial bool
 }
 
@@ -26,6 +28,7 @@ func newRig(t *testing.T, serial bool, o terminalsim.Options) *rig {
 	r.opt = zvt.Options{Password: "123456", Print: true, Currency: "EUR"}
 	o.Password, o.OnStep = "123456", r.Step
 	r.sim = terminalsim.NewZVT(o)
+	r.base, r.script = terminaltest.Scripted(t, r.sim, terminalsim.ParseScript, charge)
 	if serial {
 		r.Start(t, r.sim.ServeSerial)
 	} else {
@@ -42,27 +45,15 @@ func (r *rig) driver() payments.Terminal {
 	return term
 }
 
-func (r *rig) script(text string) {
-	b, err := terminalsim.ParseScript(text)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.sim.SetScript(b)
+func (r *rig) harness() terminaltest.Harness {
+	h := r.base
+	h.Terminal, h.Restart, h.Currency, h.Steps = r.driver(), r.driver, "EUR", terminalsim.Steps()
+	h.AskSteps = []string{terminalsim.StepLastReceived, terminalsim.StepLastSent}
+	return r.Join(h)
 }
 
-func (r *rig) harness() terminaltest.Harness {
-	return r.Join(terminaltest.Harness{
-		Terminal: r.driver(), Restart: r.driver, Currency: "EUR", Steps: terminalsim.Steps(), Asked: r.sim.Asked,
-		AskSteps: []string{terminalsim.StepLastReceived, terminalsim.StepLastSent},
-		Next:     func(b terminaltest.Behaviour) { r.script(terminaltest.Words(b)) },
-		Charges: func() []terminaltest.Charge {
-			var out []terminaltest.Charge
-			for _, c := range r.sim.Charges() {
-				out = append(out, terminaltest.Charge{Minor: c.Amount, Tip: c.Tip, Refund: c.Refund, Preauth: c.Preauth, Standing: c.Standing()})
-			}
-			return out
-		},
-	})
+func charge(c terminalsim.Charge) terminaltest.Charge {
+	return terminaltest.Charge{Minor: c.Amount, Tip: c.Tip, Refund: c.Refund, Preauth: c.Preauth, Standing: c.Standing()}
 }
 
 func TestSuite(t *testing.T) {

@@ -93,12 +93,13 @@ func (d *Display) Run(ctx context.Context) error {
 	var last []byte
 	return d.Serve(ctx, func(ctx context.Context, p port.Port) error {
 		gone := make(chan error, 1)
-		go func() { gone <- drain(p) }()
-		ended := false
+		go func() {
+			defer close(gone)
+			gone <- drain(p)
+		}()
 		defer func() {
-			if !ended {
-				_ = p.Close() // wakes the reader; the error that matters is returned
-				<-gone
+			_ = p.Close() // wakes the reader; the error that matters is returned
+			for range gone {
 			}
 		}()
 		if err := d.write(p, append(d.begin(), last...)); err != nil {
@@ -110,7 +111,6 @@ func (d *Display) Run(ctx context.Context) error {
 			case <-ctx.Done():
 				return nil
 			case err := <-gone:
-				ended = true
 				return err
 			case r := <-d.requests:
 				err := d.write(p, r.text)

@@ -61,12 +61,12 @@ func hasStarStatus(b []byte) bool {
 	return false
 }
 
-// hasRealTimeStatus finds an answer to DLE EOT.
+// hasRealTimeStatus tells an answer to DLE EOT; nothing else may come with it.
 func hasRealTimeStatus(b []byte) bool {
 	for _, c := range b {
-		if c&0x93 == 0x12 {
-			return true
+		if c&0x93 != 0x12 {
+			return false
 		}
 	}
-	return false
+	return len(b) > 0
 }

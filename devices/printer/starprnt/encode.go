@@ -17,6 +17,7 @@ const (
 	stripeRows = 128 // rows of one picture command; small buffers stall on more
 	maxFeed    = 127 // lines of one ESC a
 	maxQRCell  = 8   // dots
+	maxRow     = 128 // bytes of one row of a picture (ESC GS S)
 
 	maxBytes = 4 << 20 // of a document; seven metres of 80 mm paper, all of it dots
 )
@@ -259,6 +260,9 @@ func (e *encoder) raster(img printer.Bitmap, align, field string) *printer.Docum
 	breakRealTime(img.Bits)
 	switch e.profile.raster {
 	case rasterGraphics:
+		if img.Stride > maxRow {
+			return refuse(field, "is %d dots wide, this printer takes at most %d", img.Width, maxRow*8)
+		}
 		e.modes(plain(), alignCode(align))
 		for y := 0; y < img.Height; y += stripeRows {
 			rows := min(stripeRows, img.Height-y)

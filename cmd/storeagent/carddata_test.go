@@ -177,7 +177,7 @@ func replay(ctx context.Context, conn net.Conn, played, turn *atomic.Int32) erro
 		}
 		data := make([]byte, head[2])
 		_, err := io.ReadFull(conn, data)
-		return append(head, data...), err
+		return slices.Concat(head, data), err
 	}
 	say := func(text string) error {
 		raw, err := hex.DecodeString(text)

@@ -165,3 +165,24 @@ func TestNothingOfASaleIsLayout(t *testing.T) {
 		}
 	}
 }
+
+// FuzzTemplate holds that no template makes NewForm hang or panic, and that one that was taken lays every sample out.
+func FuzzTemplate(f *testing.F) {
+	f.Add(receipt.BuiltinTemplate())
+	f.Add("{{define \"a\"}}{{.}}{{end}}{{range .Lines}}{{template \"a\" .Name}}|{{amount .Amount}}\n{{else}}x{{end}}{{block \"b\" .}}{{break}}{{end}}")
+	f.Add("{{range $i, $l := .Lines}}{{if $i}}{{continue}}{{end}}{{$l.SKU}}{{else with .Logo}}{{end}}\n{{printf \"%v\" .}}")
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "printf") && strings.ContainsAny(text, "0123456789") {
+			return // a width of a million blanks is only slow
+		}
+		form, err := receipt.NewForm(receipt.Options{Currency: "USD", Template: text, TemplateName: "own.tmpl"})
+		if err != nil || text == "" {
+			return
+		}
+		for _, kind := range receipt.SampleKinds() {
+			if r, err := form.Layout(receipt.Sample(kind, "USD", 42)); err != nil || r.Problem != nil {
+				t.Fatal(err, r.Problem)
+			}
+		}
+	})
+}

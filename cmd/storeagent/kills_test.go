@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -20,8 +21,8 @@ import (
 	"storeagent/register/wire"
 )
 
-// kills is how often the power goes in TestKillsUnderLoad.
-const kills = 25
+// killsFlag is how often the power goes in TestKillsUnderLoad; make test also runs it with 300, without the race detector.
+var killsFlag = flag.Int("kills", 25, "how often TestKillsUnderLoad kills the agent")
 
 // seller is one till that sells until told to stop. It repeats every call under its key until it gets an answer.
 type seller struct {
@@ -139,7 +140,7 @@ func TestKillsUnderLoad(t *testing.T) {
 	}
 
 	var stop atomic.Bool
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(*killsFlag)*10*time.Second)
 	defer cancel()
 	var sellers []*seller
 	var tills sync.WaitGroup
@@ -152,12 +153,13 @@ func TestKillsUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	for range kills {
+	longest := min(700, 25*700 / *killsFlag) // many kills come close together
+	for range *killsFlag {
 		if lots.IntN(3) == 0 {
 			ts.shop.cloud.FailMutations(cloudsim.ExecuteThenClose, 1+lots.IntN(2))
 		}
 		select {
-		case <-time.After(time.Duration(lots.IntN(700)) * time.Millisecond): // the power goes when it likes
+		case <-time.After(time.Duration(lots.IntN(longest)) * time.Millisecond): // the power goes when it likes
 		case <-ctx.Done():
 		}
 		ts.shop.kill()
@@ -217,7 +219,7 @@ func (ts *testShop) compareBooks(sellers []*seller) {
 	}
 	ts.comparePayments(keys, approved)
 	ts.tb.Logf("%d sales, %d of them settled by a person, %d payments, %d approved", len(accepted), len(parked), keys, approved)
-	if len(accepted) < kills || approved < 4 {
+	if len(accepted) < *killsFlag || approved < 4 {
 		ts.tb.Errorf("only %d sales and %d approvals: too little to mean anything", len(accepted), approved)
 	}
 }

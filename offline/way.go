@@ -11,7 +11,18 @@ const (
 	openFor      = time.Minute      // how long one success vouches for the way
 	probeTimeout = 30 * time.Second // a cloud that takes longer is away
 	maxProbeWait = 15 * time.Second // between probes of a cloud that is away: they are cheap, and it is found soon
+	maxSlowProbe = 2 * time.Minute  // the same where a chain wants to come back slowly
 )
+
+// probeWait is how long to wait after n probes in a row without an answer. Whoever lets the first sale after an outage
+// wait for long does so because of many others, whose probes add up, too: then a fifth of that time is between probes.
+func probeWait(n int, jitter time.Duration) time.Duration {
+	limit := max(maxProbeWait, min(maxSlowProbe, jitter/5))
+	if n < 5 {
+		limit = min(limit, max(time.Second, limit/16)<<n)
+	}
+	return limit/2 + rand.N(limit/2)
+}
 
 // way is what is known about the way to the cloud. The forwarder's lock guards it.
 type way struct {
@@ -99,11 +110,7 @@ func (f *Forwarder) probed(ctx context.Context, now time.Time, v Verdict) time.D
 	w.outage, w.hurry = true, false
 	f.lastErr = v.Fault
 	f.live = nil
-	limit := maxProbeWait
-	if w.fails < 5 {
-		limit = min(limit, time.Second<<w.fails)
-	}
-	wait := limit/2 + rand.N(limit/2)
+	wait := probeWait(w.fails, f.cfg.ResumeJitter)
 	w.probeAt = now.Add(max(wait, min(v.RetryAfter, maxRetryAfter)))
 	return w.probeAt.Sub(now)
 }

@@ -26,9 +26,9 @@ func starLength(b []byte, raster bool) int {
 		return starGroup(b)
 	case 0x1E:
 		return 4
-	case 0x07, 'i':
+	case 0x07, 'i', 's':
 		return 4
-	case 0x06, '-', 'R', 'z', ' ', 'a', 'd', 'J', 'W', 'h':
+	case 0x06, '-', 'R', 'z', ' ', 'a', 'd', 'J', 'W', 'h', 'l', 'Q', '$':
 		return 3
 	case 'b': // until RS, behind four parameters
 		if i := bytes.IndexByte(b[min(len(b), 6):], 0x1E); i >= 0 {
@@ -64,6 +64,8 @@ func starGroup(b []byte) int {
 	switch b[2] {
 	case 0x03:
 		return 6
+	case 'A', 'R':
+		return 5
 	case 'S':
 		header = 9
 	case ')', 'B':
@@ -183,7 +185,7 @@ func (s *Star) run(c []byte) {
 		s.roll.drop()
 		s.etb, s.etbDone = 0, false
 		s.reset()
-	case bytes.IndexByte([]byte{0x00, 0x01, 0x02, 0x03, 0x06, 0x0D, 0x10, 0x15, 0x16, 0x1E, 0x1F}, c[0]) >= 0: // no commands
+	case bytes.IndexByte([]byte{0x00, 0x01, 0x02, 0x03, 0x06, 0x0D, 0x0F, 0x10, 0x12, 0x15, 0x16, 0x1E, 0x1F}, c[0]) >= 0: // no commands, or not for text
 	case c[0] < 0x20 || c[0] == 0x7F:
 		s.complain("control character %02X", c[0])
 	default:
@@ -244,7 +246,7 @@ func (s *Star) escape(c []byte) {
 			return
 		}
 		s.roll.w, s.roll.h = w, h
-	case 'E', 'F', '4', '5', '-', 'z', ' ', 'R':
+	case 'E', 'F', '4', '5', '-', 'z', '0', '1', ' ', 's', 'l', 'Q', '$', 'R': // what text does not show
 	case 'a':
 		lines := int(c[2])
 		if s.roll.used > 0 {
@@ -313,6 +315,10 @@ func (s *Star) group(c []byte) {
 		}
 	case 'a':
 		s.roll.align = c[3] & 3 % 3
+	case 'A':
+		s.roll.move(int(c[3]) + int(c[4])<<8)
+	case 'R':
+		s.roll.move(s.roll.used + int(int16(uint16(c[3])|uint16(c[4])<<8))) //nolint:gosec // a signed number
 	case 0x03:
 		s.counter(c[3], c[4], c[5])
 	case 'S':

@@ -46,6 +46,14 @@ func (r *roll) char(c rune) {
 	r.used += dots
 }
 
+// move puts the next character that many dots from the left, where that is to the right of what stands there.
+func (r *roll) move(dots int) {
+	for r.used+dotsA <= min(dots, r.columns*dotsA) {
+		r.line = append(r.line, ' ')
+		r.used += dotsA
+	}
+}
+
 // end prints the line, also an empty one.
 func (r *roll) end() {
 	text := strings.Repeat(" ", r.before(r.columns*dotsA-r.used)/dotsA) + string(r.line)

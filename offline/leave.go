@@ -10,6 +10,9 @@ type UndeliveredError struct {
 }
 
 func (e *UndeliveredError) Error() string {
+	if e.Count == 1 {
+		return "1 operation over " + e.Amounts + " is not delivered yet"
+	}
 	return fmt.Sprintf("%d operations over %s are not delivered yet", e.Count, e.Amounts)
 }
 

@@ -6,6 +6,12 @@ import (
 	"testing"
 )
 
+func TestOneOperation(t *testing.T) {
+	if got := MayLeave(1, "5.97 USD", false, false).Error(); got != "1 operation over 5.97 USD is not delivered yet" {
+		t.Error(got)
+	}
+}
+
 func TestMayLeave(t *testing.T) {
 	for _, c := range []struct {
 		name            string

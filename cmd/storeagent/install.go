@@ -33,6 +33,7 @@ func (c installCmd) Run(e *env) error {
 		return err
 	}
 	o.MayRestart = func(ctx context.Context) error { return noPayment(ctx, o.Config) }
+	o.RunningSince = func(ctx context.Context) (time.Time, error) { return runningSince(ctx, o.Config) }
 	if o.Program, err = os.Executable(); err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
@@ -45,11 +46,11 @@ func (c installCmd) Run(e *env) error {
 	}
 	switch {
 	case c.DryRun:
-		e.printf("\nNothing was done. %d steps are due.\n", r.Steps)
+		e.printf("\nNothing was done; due: %s.\n", steps(r.Steps))
 	case r.Steps == 0:
 		e.printf("\nNothing to do: everything is in place.\n")
 	default:
-		e.printf("\nInstalled, %d steps.\n", r.Steps)
+		e.printf("\nInstalled, in %s.\n", steps(r.Steps))
 	}
 	if bad != nil && !c.DryRun { // there may be a file by now
 		_, bad = config.Load(filepath.Join(c.Root, o.ConfigPath), driverTable())
@@ -68,6 +69,14 @@ func (c installCmd) Run(e *env) error {
 		return nil
 	}
 	return c.verify(e, o.Config)
+}
+
+// steps counts them in words.
+func steps(n int) string {
+	if n == 1 {
+		return "1 step"
+	}
+	return fmt.Sprintf("%d steps", n)
 }
 
 // verify waits until the agent that was started accepts sales, and looks at everything.
@@ -90,7 +99,11 @@ func (c installCmd) verify(e *env, cfg *config.Config) error {
 	}
 	e.printf("\n")
 	err := checkCmd{}.Run(e)
-	e.printf("\nNext: storeagent sign-in, then storeagent pair --role register --name LANE for the register software.\n")
+	if a, found := findAgent(ctx, cfg); found == nil {
+		if st, asked := a.Status(ctx); asked == nil && st.SignIn.State == "signed_out" {
+			e.printf("\nNext: storeagent sign-in, then storeagent pair --role register --name LANE for the register software.\n")
+		}
+	}
 	var x *exitError
 	if errors.As(err, &x) && x.err == nil { // what is not well was shown; installed it is
 		return nil
@@ -121,6 +134,18 @@ func explainSetup(err error) error {
 	return err
 }
 
+// runningSince asks the running agent.
+func runningSince(ctx context.Context, cfg *config.Config) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	a, err := findAgent(ctx, cfg)
+	if err != nil {
+		return time.Time{}, err
+	}
+	st, err := a.Status(ctx)
+	return st.StartedAt, err
+}
+
 // noPayment refuses a restart in the middle of a card payment. The agent would recover from it, but a customer stands
 // there.
 func noPayment(ctx context.Context, cfg *config.Config) error {
@@ -128,7 +153,7 @@ func noPayment(ctx context.Context, cfg *config.Config) error {
 	defer cancel()
 	a, err := findAgent(ctx, cfg)
 	if err != nil {
-		return nil //nolint:nilerr // what does not answer takes no payments
+		return nil // what does not answer takes no payments
 	}
 	for _, state := range []string{"created", "processing"} {
 		page, err := a.Payments(ctx, map[string][]string{"state": {state}, "limit": {"1"}})
@@ -181,11 +206,11 @@ func (c uninstallCmd) Run(e *env) error {
 	}
 	switch {
 	case c.DryRun:
-		e.printf("\nNothing was done. %d steps are due.\n", r.Steps)
+		e.printf("\nNothing was done; due: %s.\n", steps(r.Steps))
 	case r.Steps == 0:
 		e.printf("\nNothing to do: storeagent is not installed.\n")
 	default:
-		e.printf("\nTaken away, %d steps.\n", r.Steps)
+		e.printf("\nTaken away, in %s.\n", steps(r.Steps))
 	}
 	return nil
 }

@@ -67,11 +67,14 @@ func (r *runner) records(path string, each func(fields []string) error) error {
 	return lines.Err()
 }
 
-// wantedGroups are the groups that open the nodes of the configured devices: serial ports (dialout, elsewhere uucp),
+// wantedGroups are those, among the groups that are there, that open the nodes of the configured devices: serial ports (dialout, elsewhere uucp),
 // printers (lp). The group input reads every keyboard and is asked for only where a scanner that can only be a keyboard
 // is configured by its path; by its id a rule opens that scanner alone.
-func (r *runner) wantedGroups() []string {
-	groups := []string{"dialout", "uucp", "lp"}
+func (r *runner) wantedGroups(there []string) []string {
+	groups := []string{"dialout", "lp"}
+	if !slices.Contains(there, "dialout") {
+		groups[0] = "uucp"
+	}
 	if r.Config == nil {
 		return groups
 	}
@@ -107,7 +110,7 @@ func (r *runner) user(ctx context.Context) error {
 		}
 	}
 	var join []string
-	for _, g := range r.wantedGroups() {
+	for _, g := range r.wantedGroups(a.groups) {
 		if slices.Contains(a.groups, g) && !slices.Contains(a.member, g) {
 			join = append(join, g)
 		}

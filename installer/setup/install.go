@@ -81,7 +81,6 @@ func (r *runner) program(context.Context) error {
 	}
 	there, err := os.ReadFile(r.path(programPath))
 	due := err != nil || !bytes.Equal(own, there)
-	r.renewed = r.renewed || due
 	return r.step(due, fmt.Sprintf("copy %s to %s (mode 0755)", r.Program, programPath), "", func() error {
 		return r.put(r.path(programPath), bytes.NewReader(own), 0o755, 0, 0)
 	})
@@ -177,12 +176,22 @@ func (r *runner) udev(ctx context.Context) error {
 	return r.applyRules(ctx, changed)
 }
 
+// applyRules has changed rules applied to what is plugged in.
 func (r *runner) applyRules(ctx context.Context, changed bool) error {
-	due := changed && r.here() && r.machine.has("udevadm")
-	return errors.Join(
-		r.command(ctx, due, "udevadm", "control", "--reload"),
-		r.command(ctx, due, "udevadm", "trigger", "--action=change", "--subsystem-match=usb", "--subsystem-match=hidraw", "--subsystem-match=input", "--subsystem-match=tty"),
-	)
+	if !changed || !r.here() {
+		return nil
+	}
+	_, err := os.Stat(r.path("/run/udev/control"))
+	if err == nil {
+		err = errors.Join(
+			r.command(ctx, true, "udevadm", "control", "--reload"),
+			r.command(ctx, true, "udevadm", "trigger", "--action=change", "--subsystem-match=usb", "--subsystem-match=hidraw", "--subsystem-match=input", "--subsystem-match=tty"),
+		)
+	}
+	if err != nil { // in a container, for instance; nothing else depends on it
+		r.printf("  note     udev could not be told; what changed holds from the next time on that a device is plugged in\n")
+	}
+	return nil
 }
 
 // policyPaths are where browsers of the Chromium family read what an administrator decided.
@@ -224,7 +233,6 @@ func (r *runner) service(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.renewed = r.renewed || changed
 	if err := r.command(ctx, changed && r.here(), "systemctl", "daemon-reload"); err != nil {
 		return err
 	}
@@ -241,9 +249,9 @@ func (r *runner) service(ctx context.Context) error {
 	if !r.here() || r.Config == nil {
 		return nil
 	}
-	running := r.machine.run(ctx, []string{"systemctl", "is-active", "--quiet", Name}) == nil
+	running := r.active(ctx)
 	switch {
-	case running && !r.renewed:
+	case running && !r.outdated(ctx):
 		r.printf("  is so    storeagent runs\n")
 	case running:
 		if r.MayRestart != nil && !r.DryRun {
@@ -257,4 +265,27 @@ func (r *runner) service(ctx context.Context) error {
 	}
 	r.Started = err == nil && !r.DryRun
 	return err
+}
+
+// active tells whether the service runs.
+func (r *runner) active(ctx context.Context) bool {
+	return r.machine.run(ctx, []string{"systemctl", "is-active", "--quiet", Name}) == nil
+}
+
+// outdated tells whether program, unit or configuration are newer than the agent that runs. One that cannot be asked
+// since when it runs counts as old.
+func (r *runner) outdated(ctx context.Context) bool {
+	if r.RunningSince == nil {
+		return true
+	}
+	since, err := r.RunningSince(ctx)
+	if err != nil {
+		return true
+	}
+	for _, path := range []string{programPath, unitPath, r.ConfigPath} {
+		if info, err := os.Stat(r.path(path)); err != nil || info.ModTime().After(since) {
+			return true
+		}
+	}
+	return false
 }

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"storeagent/installer/config"
 )
@@ -37,6 +38,8 @@ type Options struct {
 	DryRun     bool           // show every step, do none
 	DeleteData bool           // Uninstall removes the data folder and the user too
 	Out        io.Writer
+	// RunningSince asks the running agent when it started; nil where nobody can.
+	RunningSince func(ctx context.Context) (time.Time, error)
 	// MayRestart, unless nil, says whether a running agent may be restarted now.
 	MayRestart func(ctx context.Context) error
 
@@ -49,7 +52,6 @@ type machine struct {
 	run    func(ctx context.Context, args []string) error
 	chown  func(path string, uid, gid int) error
 	owned  func(info fs.FileInfo, uid, gid int) bool
-	has    func(program string) bool
 	admin  func() bool // whether the caller may change the system
 	booted func() bool // whether systemd runs here
 }
@@ -72,13 +74,11 @@ var (
 type runner struct {
 	Options
 	Result
-	renewed bool // program, unit or configuration of the service are others than before
 }
 
 func newRunner(o Options) *runner {
 	real := machine{
 		run: runCommand, chown: os.Lchown, owned: owned, admin: isAdmin,
-		has:    func(program string) bool { _, err := exec.LookPath(program); return err == nil },
 		booted: func() bool { _, err := os.Stat("/run/systemd/system"); return err == nil }, // sd_booted(3)
 	}
 	if o.machine.run != nil {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"storeagent/devices"
 	"storeagent/devices/port"
@@ -138,7 +139,7 @@ func (m *image) options(cfg *config.Config) Options {
 			run:   m.run,
 			chown: m.chown,
 			owned: func(info fs.FileInfo, uid, gid int) bool { return m.ownerOf(info) == [2]int{uid, gid} },
-			has:   func(string) bool { return true }, admin: func() bool { return true }, booted: func() bool { return true },
+			admin: func() bool { return true }, booted: func() bool { return true },
 		},
 	}
 }
@@ -345,23 +346,34 @@ func TestService(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		active, newer bool
+		ago           time.Duration // when it started; 0: it does not say
 		may           error
 		cfg           *config.Config
 		want          []string
 		err           error
 	}{
-		{"nothing configured", false, true, nil, nil, []string{"daemon-reload", "enable storeagent"}, nil},
-		{"first start", false, true, nil, shop(t), []string{"daemon-reload", "enable storeagent", "is-active --quiet storeagent", "start storeagent"}, nil},
-		{"runs already", true, false, nil, shop(t), []string{"is-active --quiet storeagent"}, nil},
-		{"stopped", false, false, nil, shop(t), []string{"is-active --quiet storeagent", "start storeagent"}, nil},
-		{"newer", true, true, nil, shop(t), []string{"daemon-reload", "enable storeagent", "is-active --quiet storeagent", "restart storeagent"}, nil},
-		{"newer and busy", true, true, busy, shop(t), []string{"daemon-reload", "enable storeagent", "is-active --quiet storeagent"}, busy},
+		{"nothing configured", false, true, time.Hour, nil, nil, []string{"daemon-reload", "enable storeagent"}, nil},
+		{"first start", false, true, time.Hour, nil, shop(t), []string{"daemon-reload", "enable storeagent", "is-active --quiet storeagent", "start storeagent"}, nil},
+		{"runs already", true, false, -time.Hour, nil, shop(t), []string{"is-active --quiet storeagent"}, nil},
+		{"configuration is newer", true, false, time.Hour, nil, shop(t), []string{"is-active --quiet storeagent", "restart storeagent"}, nil},
+		{"does not say since when", true, false, 0, nil, shop(t), []string{"is-active --quiet storeagent", "restart storeagent"}, nil},
+		{"stopped", false, false, time.Hour, nil, shop(t), []string{"is-active --quiet storeagent", "start storeagent"}, nil},
+		{"newer", true, true, time.Hour, nil, shop(t), []string{"daemon-reload", "enable storeagent", "is-active --quiet storeagent", "restart storeagent"}, nil},
+		{"newer and busy", true, true, time.Hour, busy, shop(t), []string{"daemon-reload", "enable storeagent", "is-active --quiet storeagent"}, busy},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newImage(t)
 			o := m.options(c.cfg)
 			o.MayRestart = func(context.Context) error { return c.may }
 			o.Root, o.machine.base = "", m.root
+			o.RunningSince = func(context.Context) (time.Time, error) {
+				if c.ago == 0 {
+					return time.Time{}, errors.New("no answer")
+				}
+				return time.Now().Add(-c.ago), nil
+			}
+			m.write(o.ConfigPath, "# mine")
+			m.write(programPath, "the program")
 			r := newRunner(o)
 			if c.newer {
 				m.write(unitPath, "an older unit")
@@ -481,6 +493,7 @@ func TestSample(t *testing.T) {
 	}
 	example := regexp.MustCompile(`(?m)^# ((?:\[.*|[a-z_]+ = .*))$`)
 	filled = example.ReplaceAllString(filled, "$1")
+	filled = regexp.MustCompile(`(?m)^(?:logo|template) = "/etc/storeagent/.*$`).ReplaceAllString(filled, "") // files that are not there
 	cfg, err := config.Parse("storeagent.toml", []byte(filled), drivers)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, filled)
@@ -530,10 +543,26 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestApplyRules reloads udev where it runs, and goes on where that fails.
+func TestApplyRules(t *testing.T) {
+	m := newImage(t)
+	o := m.options(nil)
+	o.Root, o.machine.base = "", m.root
+	if err := newRunner(o).udev(t.Context()); err != nil || m.ran != nil || !strings.Contains(m.out.String(), "udev could not be told") {
+		t.Errorf("without udev: %v, ran %v\n%s", err, m.ran, m.out.String())
+	}
+	m.write("/run/udev/control", "")
+	m.write(rulesPath, "older")
+	m.fail = "udevadm"
+	if err := newRunner(o).udev(t.Context()); err != nil || len(m.ran) != 2 || !strings.HasPrefix(m.ran[1], "udevadm trigger") {
+		t.Errorf("with udev: %v, ran %v", err, m.ran)
+	}
+}
+
 func TestGroups(t *testing.T) {
 	m := newImage(t)
 	cfg := shop(t)
-	if got := newRunner(m.options(cfg)).wantedGroups(); slices.Contains(got, "input") {
+	if got := newRunner(m.options(cfg)).wantedGroups([]string{"dialout"}); slices.Contains(got, "input") || slices.Contains(got, "uucp") {
 		t.Errorf("a keyboard scanner by its id needs %v", got)
 	}
 	byPath, err := port.ParseAddress("evdev:/dev/input/by-id/usb-X-event-kbd")
@@ -541,7 +570,7 @@ func TestGroups(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.Devices[2].Port = byPath
-	if got := newRunner(m.options(cfg)).wantedGroups(); !slices.Contains(got, "input") {
+	if got := newRunner(m.options(cfg)).wantedGroups(nil); !slices.Contains(got, "input") || !slices.Contains(got, "uucp") {
 		t.Errorf("a keyboard scanner by its path needs %v", got)
 	}
 }

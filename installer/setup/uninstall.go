@@ -50,7 +50,7 @@ func Stop(ctx context.Context, o Options) (ran bool, err error) {
 	if runtime.GOOS != "linux" {
 		return stopOther(ctx)
 	}
-	if !r.machine.booted() || r.machine.run(ctx, []string{"systemctl", "is-active", "--quiet", Name}) != nil {
+	if !r.machine.booted() || !r.active(ctx) {
 		return false, nil
 	}
 	return true, r.command(ctx, true, "systemctl", "stop", Name)
@@ -107,19 +107,15 @@ func (r *runner) noProgram(context.Context) error {
 // noData removes the data folder where that was asked for, and only if it is one.
 func (r *runner) noData(context.Context) error {
 	dir := r.dataDir()
-	ours, err := holdsData(r.path(dir))
-	switch {
-	case !r.DeleteData && (ours || err != nil):
+	if _, err := os.Lstat(r.path(dir)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if !r.DeleteData {
 		r.printf("  stays    %s, with all data; --delete-data removes it\n", dir)
 		return nil
-	case !r.DeleteData:
-		return nil
-	case err != nil:
-		return err
 	}
-	_, statErr := os.Lstat(r.path(dir))
-	if errors.Is(statErr, fs.ErrNotExist) {
-		return nil
+	if _, err := holdsData(r.path(dir)); err != nil {
+		return err
 	}
 	return r.step(true, "remove folder "+dir+" with all data in it", "", func() error { return os.RemoveAll(r.path(dir)) })
 }

@@ -77,9 +77,8 @@ type Client struct {
 	log       *slog.Logger
 	noEnv     atomic.Bool // the environment query did not work, probe without it
 
-	mu     sync.Mutex
-	skew   time.Duration
-	skewAt time.Time
+	mu   sync.Mutex
+	skew skew
 }
 
 var _ offline.Cloud = (*Client)(nil)
@@ -204,12 +203,12 @@ func (c *Client) probe(ctx context.Context) offline.Verdict {
 	return c.exchange(ctx, req, func(a answer) offline.Verdict { return judgeQuery(a, "__typename") })
 }
 
-// Skew returns how far the cloud's clock was ahead of ours at its last readable answer, to about a second, and when
-// that was. Zero time where it never was heard.
+// Skew returns how far the cloud's clock is ahead of ours, and when it was heard last. Zero time where it never was. After
+// one answer it is known to half a second, after several to about the time that an answer takes.
 func (c *Client) Skew() (time.Duration, time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.skew, c.skewAt
+	return ((c.skew.least + c.skew.most) / 2).Round(10 * time.Millisecond), c.skew.at
 }
 
 func (c *Client) noteClock(x *exchange) {
@@ -218,7 +217,7 @@ func (c *Client) noteClock(x *exchange) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.skew, c.skewAt = x.date.Sub(x.receivedAt).Round(time.Second), x.receivedAt
+	c.skew.note(x.date, x.sentAt, x.receivedAt)
 }
 
 // exchange asks with a bearer, and once more with a fresh one where the first was refused before anything ran.
@@ -274,7 +273,7 @@ func (c *Client) noToken(err error, v offline.Verdict) offline.Verdict {
 func (c *Client) ask(ctx context.Context, req request, token string) answer {
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
-	x := &exchange{token: token}
+	x := &exchange{token: token, sentAt: time.Now()}
 	data, err := c.gql.ExecRaw(context.WithValue(ctx, exchangeKey{}, x), req.document, req.variables, graphql.OperationName(req.name))
 	a := x.answer(data, err)
 	a.secrets = append([]string{token}, req.secrets...)

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -464,6 +465,31 @@ func TestSkewComesFromTheDateHeader(t *testing.T) {
 	if (got-10*time.Minute).Abs() > 5*time.Second || at.IsZero() {
 		t.Errorf("skew %v at %v", got, at)
 	}
+}
+
+// TestSkewGetsCloser by answers from different parts of a second, and follows a clock that is set.
+func TestSkewGetsCloser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var theirs atomic.Int64 // how far ahead
+		sim := newSim(t, cloudsim.Options{Now: func() time.Time { return time.Now().Add(time.Duration(theirs.Load())) }})
+		sim.Delay(20*time.Millisecond, 20*time.Millisecond)
+		c := newClient(t, serve(t, sim), nil)
+		hear := func(ahead, within time.Duration, times int) {
+			t.Helper()
+			theirs.Store(int64(ahead))
+			for range times {
+				time.Sleep(1130 * time.Millisecond) // fake: synctest's clock
+				c.Probe(t.Context())
+			}
+			if got, _ := c.Skew(); (got - ahead).Abs() > within {
+				t.Errorf("after %d answers %v, want %v to %v", times, got, ahead, within)
+			}
+		}
+		hear(1700*time.Millisecond, 600*time.Millisecond, 1)
+		hear(1700*time.Millisecond, 80*time.Millisecond, 30)
+		hear(-90*time.Second, 600*time.Millisecond, 1)
+		hear(-90*time.Second, 80*time.Millisecond, 30)
+	})
 }
 
 // TestTimeouts runs on fake time: what left is in doubt, what did not is not.

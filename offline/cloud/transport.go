@@ -27,7 +27,8 @@ type exchangeKey struct{}
 
 // exchange is what we know about one HTTP request: what left, and what came back beside the body.
 type exchange struct {
-	token string
+	token  string
+	sentAt time.Time
 
 	mu    sync.Mutex
 	conns []*countedConn

@@ -67,7 +67,7 @@ type Status struct {
 	Devices     []devices.Info       `json:"devices" nullable:"false"`
 	SignIn      offline.SignInStatus `json:"signIn"`
 	Disk        Disk                 `json:"disk"`
-	ClockSkewMS *int64               `json:"clockSkewMs" doc:"Our clock minus the cloud's; null until the cloud was asked"`
+	ClockSkewMS *int64               `json:"clockSkewMs" doc:"Our clock minus the cloud's, to half a second after one answer and closer after several; null until the cloud was asked"`
 	Can         Can                  `json:"can"`
 	Problems    []StatusProblem      `json:"problems" nullable:"false"`
 }

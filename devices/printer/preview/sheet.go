@@ -90,7 +90,9 @@ func (r *Renderer) layOut(doc printer.Document, columns int) (*sheet, error) {
 			return nil, &TooLongError{l.height}
 		}
 	}
-	l.height = max(l.height, lineFeed) // a document that only opens a drawer
+	if l.height == 0 { // a document that only opens a drawer
+		l.height = lineFeed
+	}
 	return &l.sheet, nil
 }
 

@@ -136,6 +136,7 @@ func TestOracleKnowsOurFields(t *testing.T) {
 		ask = append(ask, map[string]any{"op": "model", "message": m})
 	}
 	add(term.moneyMessage(payments.Txn{Kind: payments.DoSale, Ref: "0000000042", Amount: amount}, vectorTime))
+	add(term.moneyMessage(payments.Txn{Kind: payments.DoSale, Ref: "0000000046", Amount: amount, Tip: oracleAmount(t, "1.50")}, vectorTime))
 	add(term.moneyMessage(payments.Txn{Kind: payments.DoRefund, Ref: "0000000043", Amount: amount}, vectorTime))
 	add(term.moneyMessage(payments.Txn{Kind: payments.DoRefund, Ref: "0000000044", Amount: amount, Original: original}, vectorTime))
 	add(term.moneyMessage(payments.Txn{Kind: payments.DoVoid, Ref: "0000000045", Amount: amount, Original: original}, vectorTime))

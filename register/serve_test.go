@@ -111,6 +111,8 @@ func TestClientDay(t *testing.T) {
 	check("reprint", copied.ID == "job-2", err)
 	text, err := c.Preview(ctx, wire.PreviewRequest{PrintRequest: wire.PrintRequest{Content: wire.Content{SaleID: sold.ID}}})
 	check("preview", strings.Contains(text, "Corner Shop"), err)
+	picture, err := c.Picture(ctx, wire.PreviewRequest{PrintRequest: wire.PrintRequest{Content: wire.Content{SaleID: sold.ID}}}, "image/png")
+	check("picture", strings.HasPrefix(string(picture), "\x89PNG"), err)
 	claim, err := c.ClaimScanner(ctx, "gun")
 	check("claim", claim.ClaimID != "", err)
 	held, err := c.ScannerClaim(ctx, "gun")

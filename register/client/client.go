@@ -278,6 +278,11 @@ func (c *Client) Preview(ctx context.Context, r wire.PreviewRequest) (string, er
 	return string(data), err
 }
 
+// Picture draws what the paper will show; media is image/png or image/svg+xml.
+func (c *Client) Picture(ctx context.Context, r wire.PreviewRequest, media string) ([]byte, error) {
+	return c.bytes(ctx, request{method: http.MethodPost, path: "/v1/receipts/preview", body: r, accept: media})
+}
+
 // ClaimScanner takes or renews the exclusive use of a scanner's scans.
 func (c *Client) ClaimScanner(ctx context.Context, name string) (wire.Claim, error) {
 	return post[wire.Claim](ctx, c, "/v1/scanners/"+seg(name)+"/claim", "", nil)

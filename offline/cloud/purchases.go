@@ -22,10 +22,10 @@ const purchaseDocument = "purchase"
 
 const purchaseRows = 20 // more purchases of one transaction id are no evidence anyway
 
-// errNoLookup says why a tenant cannot be asked for a purchase.
-type errNoLookup struct{ why string }
+// noLookupError says why a tenant cannot be asked for a purchase.
+type noLookupError struct{ why string }
 
-func (e *errNoLookup) Error() string { return e.why }
+func (e *noLookupError) Error() string { return e.why }
 
 // purchaseLookup is how a tenant is asked for a purchase.
 type purchaseLookup struct {
@@ -43,7 +43,7 @@ var _ offline.PurchaseFinder = (*Client)(nil)
 // tenant's schema shows: see fitLookup.
 func (c *Client) FindPurchases(ctx context.Context, storeCode, transactionID string) ([]offline.CloudPurchase, offline.Verdict) {
 	l, err := c.purchaseLookup(ctx)
-	var none *errNoLookup
+	var none *noLookupError
 	switch {
 	case errors.As(err, &none):
 		return nil, offline.Verdict{Class: offline.ClassUnsupported, Fault: &offline.Fault{Code: "no_purchase_lookup", Message: none.why}}
@@ -71,7 +71,7 @@ func (c *Client) FindPurchases(ctx context.Context, storeCode, transactionID str
 	return found, v
 }
 
-// purchaseLookup finds how to ask. It fails with *errNoLookup where the tenant cannot be asked, and otherwise where that
+// purchaseLookup finds how to ask. It fails with *noLookupError where the tenant cannot be asked, and otherwise where that
 // is not known yet.
 func (c *Client) purchaseLookup(ctx context.Context) (purchaseLookup, error) {
 	if doc, ok := c.docs[purchaseDocument]; ok {
@@ -82,7 +82,7 @@ func (c *Client) purchaseLookup(ctx context.Context) (purchaseLookup, error) {
 		return purchaseLookup{}, err
 	}
 	if roots == nil {
-		return purchaseLookup{}, &errNoLookup{"The cloud does not show which queries it has."}
+		return purchaseLookup{}, &noLookupError{"The cloud does not show which queries it has."}
 	}
 	var lost error
 	types := func(name string) *objectType {
@@ -102,7 +102,7 @@ func (c *Client) purchaseLookup(ctx context.Context) (purchaseLookup, error) {
 		}
 		why = "The cloud has a query " + name + ", but " + unfit + "."
 	}
-	return purchaseLookup{}, &errNoLookup{why}
+	return purchaseLookup{}, &noLookupError{why}
 }
 
 // purchaseQueries lists the queries that may find a purchase, the likeliest first: purchase, purchases, and whatever else
@@ -307,7 +307,7 @@ func (c *Client) SchemaNotes(ctx context.Context) []string {
 
 func (c *Client) purchaseNotes(ctx context.Context) []string {
 	l, err := c.purchaseLookup(ctx)
-	var none *errNoLookup
+	var none *noLookupError
 	switch {
 	case errors.As(err, &none):
 		return []string{none.why + " A purchase whose answer was lost waits for a person."}

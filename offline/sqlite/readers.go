@@ -32,7 +32,7 @@ func (r *readers) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if first, ok := r.stmts[query]; ok {
-		return first, st.Close()
+		return first, st.Close() //nolint:sqlclosecheck // somebody was faster
 	}
 	r.stmts[query] = st
 	return st, nil

@@ -35,7 +35,7 @@ func noAgent(cfg *config.Config, err error) Finding {
 	}
 	return Finding{
 		Part: "agent", Name: "service", Level: Warning, Code: "not_running", Message: "no agent answers on " + cfg.Server.Listen,
-		Hint: "start it with storeagent serve; meanwhile the devices are asked directly, and sign-in and queue stay unknown",
+		Hint: "start it: sudo systemctl start storeagent, or storeagent serve where it is no service; meanwhile the devices are asked directly, and sign-in and queue stay unknown",
 	}
 }
 

@@ -48,7 +48,7 @@ func busyHint(h holder, node string) string {
 	base := filepath.Base(node)
 	switch {
 	case h.name == "ModemManager":
-		return "sudo systemctl disable --now ModemManager, or keep it off this port by a udev rule with ID_MM_DEVICE_IGNORE"
+		return "sudo storeagent install keeps it off the configured ports; on a machine without a modem: sudo systemctl disable --now ModemManager"
 	case h.name == "cupsd" || h.name == "usb" && strings.HasPrefix(base, "lp"):
 		return "remove this printer from CUPS: lpstat -v shows its name, sudo lpadmin -x NAME removes it"
 	case strings.HasSuffix(h.name, "getty"):

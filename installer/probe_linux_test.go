@@ -336,7 +336,7 @@ func TestStrangers(t *testing.T) {
 // TestBusyHints names the usual suspects.
 func TestBusyHints(t *testing.T) {
 	for name, want := range map[string]string{
-		"ModemManager": "ID_MM_DEVICE_IGNORE", "cupsd": "lpadmin -x", "usb": "lpadmin -x", "agetty": "serial-getty@lp0", "brltty": "brltty",
+		"ModemManager": "sudo storeagent install", "cupsd": "lpadmin -x", "usb": "lpadmin -x", "agetty": "serial-getty@lp0", "brltty": "brltty",
 		"storeagent": "stop it", "minicom": "end minicom (process 7)",
 	} {
 		f := held("paper", "/dev/usb/lp0", holder{7, name})

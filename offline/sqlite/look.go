@@ -109,7 +109,7 @@ func readRows(ctx context.Context, db *sql.DB, query string) ([]Row, error) {
 	}
 	names, err := rows.Columns()
 	if err != nil {
-		return nil, errors.Join(err, rows.Close())
+		return nil, errors.Join(err, rows.Close()) //nolint:sqlclosecheck // collect does it otherwise
 	}
 	return collect(rows, func(s scanner) (Row, error) {
 		cells, into := make([]any, len(names)), make([]any, len(names))

@@ -132,11 +132,11 @@ func (d *USBDevice) serve(conn io.ReadWriteCloser) error {
 					return err
 				}
 			}
-			if err := d.submit(byte(binary.BigEndian.Uint32(h[16:])), in, u, setupOf(h[40:])); err != nil {
+			if err := d.submit(conn, byte(binary.BigEndian.Uint32(h[16:])), in, u, setupOf(h[40:])); err != nil {
 				return err
 			}
 		case cmdUnlink:
-			if err := d.unlink(seq, binary.BigEndian.Uint32(h[20:])); err != nil {
+			if err := d.unlink(conn, seq, binary.BigEndian.Uint32(h[20:])); err != nil {
 				return err
 			}
 		default:
@@ -150,12 +150,15 @@ func setupOf(b []byte) usbSetup {
 	return usbSetup{kind: b[0], request: b[1], value: le.Uint16(b[2:]), index: le.Uint16(b[4:]), length: le.Uint16(b[6:])}
 }
 
-func (d *USBDevice) submit(endpoint byte, in bool, u usbURB, setup usbSetup) error {
+// submit takes a request that came over conn. One of a cable that was pulled meanwhile is nobody's.
+func (d *USBDevice) submit(conn io.ReadWriteCloser, endpoint byte, in bool, u usbURB, setup usbSetup) error {
 	if endpoint == 0 { // outside of the lock: a device's own control function may take it
 		answer, ok := d.answer(setup, u.data)
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		switch {
+		case d.conn != conn:
+			return nil
 		case !ok:
 			return d.reply(u.seq, statusStall, 0, nil)
 		case in:
@@ -166,6 +169,9 @@ func (d *USBDevice) submit(endpoint byte, in bool, u usbURB, setup usbSetup) err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.conn != conn {
+		return nil
+	}
 	if in {
 		d.reads[endpoint] = append(d.reads[endpoint], u)
 		return d.flush(endpoint)
@@ -194,9 +200,12 @@ func (d *USBDevice) flush(endpoint byte) error {
 }
 
 // unlink forgets a request that is not answered yet.
-func (d *USBDevice) unlink(seq, victim uint32) error {
+func (d *USBDevice) unlink(conn io.ReadWriteCloser, seq, victim uint32) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.conn != conn {
+		return nil
+	}
 	var found bool
 	forget := func(list []usbURB) []usbURB {
 		for n, u := range list {

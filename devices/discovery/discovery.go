@@ -1,7 +1,7 @@
 // Package discovery finds what is plugged into this machine, says what each thing seems to be, and suggests the lines
 // that put it into the configuration.
 //
-// It is called by cmd and installer. It imports devices and devices/port/serialport, opens no device and changes
+// It is called by cmd and installer. It imports devices, devices/port and its serialport, opens no device and changes
 // nothing. Ids follow usb.ids (http://www.linux-usb.org/usb-ids.html).
 package discovery
 
@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"storeagent/devices"
+	"storeagent/devices/port"
 	"storeagent/devices/port/serialport"
 )
 
@@ -42,6 +43,8 @@ type Found struct {
 	Driver       string           `json:"driver,omitempty" doc:"Driver to try, empty where nothing tells or none fits"`
 	ConfigLines  string           `json:"configLines,omitempty" doc:"The [[device]] block to put into the configuration"`
 	Note         string           `json:"note,omitempty" doc:"What to know or do, for a person"`
+
+	uses device // what it says of itself, of a HID device that does
 }
 
 // Roots are the places that Scan looks at. The zero value is this machine.
@@ -89,9 +92,20 @@ func Scan(ctx context.Context, r Roots) ([]Found, error) {
 	names := make(map[string]int)
 	for n := range found {
 		found[n].judge()
-		found[n].suggest(names)
+		found[n].suggest(names, alike(found, n))
 	}
 	return found, nil
+}
+
+// alike reports whether another thing of the same kind has the same USB id and serial number, so that these cannot name it.
+func alike(found []Found, n int) bool {
+	f := found[n]
+	for m, o := range found {
+		if m != n && o.Kind == f.Kind && o.VID == f.VID && o.PID == f.PID && (o.Serial == f.Serial || f.Serial == "") {
+			return true
+		}
+	}
+	return false
 }
 
 // judge says what the thing seems to be, by its ids and by what it calls itself.
@@ -115,11 +129,20 @@ func (f *Found) judge() {
 		f.Note = "An unknown USB serial device; name the driver of what it is."
 	}
 	switch {
-	case f.Kind == HID && f.Seems == devices.Scanner, f.Kind == USB && f.Seems == devices.Scanner:
+	case f.Kind == Serial && f.Seems == devices.Scale:
+		f.Driver, f.Note = "toledo", "Take nci in place of toledo where the scale is set to that protocol."
+	case f.Kind == HID && f.uses.is(port.PageScanner):
+		f.Seems, f.Driver, f.Note = devices.Scanner, "hidpos", ""
+	case f.Kind == HID && f.uses.is(port.PageScale):
+		f.Seems, f.Driver, f.Note = devices.Scale, "hidscale", ""
+	case f.Kind == HID && f.uses.typesCodes():
+		f.Seems, f.Driver = devices.Scanner, "wedge"
+		f.Note = "The scanner is in keyboard mode, the last resort. " + howToSwitch(f.VID) + ", then look again."
+	case (f.Kind == HID || f.Kind == USB) && f.Seems == devices.Scanner:
 		f.Driver = ""
-		f.Note = "The scanner is in keyboard or HID mode. Scan its programming code for USB serial (CDC-ACM, COM port emulation), then look again."
+		f.Note = "The scanner is in a mode of its maker's own or in keyboard mode. " + howToSwitch(f.VID) + ", then look again."
 	case f.Kind == USB && f.Seems == devices.POSPrinter:
-		f.Note = "The kernel made no printer node (usblp). Load it with `sudo modprobe usblp`, or check that CUPS does not hold the printer."
+		f.Note = "The kernel made no printer node (usblp). Load it with `sudo modprobe usblp`, or check that CUPS does not hold the printer. An agent built with libusb opens it as usb:" + f.usbID() + "."
 	case f.Kind == HID || f.Kind == USB:
 		f.Driver = ""
 		if f.Note == "" {
@@ -128,18 +151,48 @@ func (f *Found) judge() {
 	}
 }
 
-// suggest writes the [[device]] block for what has a node.
-func (f *Found) suggest(names map[string]int) {
-	if f.Node == "" || f.Kind == HID || f.Kind == USB {
+// howToSwitch is how to bring a scanner of that maker out of keyboard mode. All of them do it by a code to scan.
+func howToSwitch(vid string) string {
+	switch vid {
+	case "0C2E", "0536":
+		return "Scan the code for USB HID POS (HID bar code scanner) or USB serial among the USB interfaces in its Honeywell manual"
+	case "05E0":
+		return "Scan the code for USB HID POS or CDC COM port emulation under USB Device Type in its Zebra product reference guide"
+	case "05F9":
+		return "Scan the code for USB COM among the interfaces in its Datalogic manual"
+	}
+	return "Scan the programming code for HID POS or USB serial (CDC-ACM, COM port emulation) in its manual"
+}
+
+// usbID is VID:PID, and the serial number where there is one.
+func (f *Found) usbID() string {
+	if f.Serial == "" {
+		return f.VID + ":" + f.PID
+	}
+	return f.VID + ":" + f.PID + ":" + f.Serial
+}
+
+// suggest writes the [[device]] block for what has a node. It names the node in a way that stays true after replugging: by a link
+// of udev, or by USB id, unless another thing is alike.
+func (f *Found) suggest(names map[string]int, alike bool) {
+	var path string
+	switch {
+	case f.Node == "" || f.Kind == USB || f.Kind == HID && f.Driver == "":
 		return
-	}
-	path := f.Node
-	if f.ByID != "" {
+	case f.ByID != "":
 		path = f.ByID
+	case f.VID == "" || alike || f.Kind == Serial && f.Serial == "":
+		path = f.Node
+	default:
+		path = f.usbID()
 	}
-	scheme := "serial:"
-	if f.Kind == Printer {
-		scheme = "file:"
+	scheme := map[Kind]string{Serial: "serial:", Printer: "file:", HID: "hidraw:"}[f.Kind]
+	if f.Driver == "wedge" {
+		scheme = "evdev:"
+		if alike { // a hidraw node is none of evdev
+			f.Note += " Another one is alike: name its link in /dev/input/by-path as the port."
+			return
+		}
 	}
 	name, driver := string(f.Seems), f.Driver
 	if name == "" {

@@ -17,7 +17,7 @@ const (
 	terminalNote  = "A payment terminal: ask the payment provider which protocol it speaks, and take that driver."
 	starNote      = "For a Star printer in its own language. If its switches are set to ESC/POS, take driver escpos; the TSP100 before the TSP100IV prints only what Star's own driver sends."
 	cloneNote     = "This id is used by many printers without a name of their own; most understand ESC/POS."
-	scaleNote     = "A USB scale that is no serial port has no driver in this build; set it to serial, or use its serial socket."
+	scaleNote     = "A USB scale that neither is a serial port nor says that it is a HID scale: set it to one of them, or use its serial socket."
 )
 
 // ids are the products and vendors of a counter. Names and numbers are those of usb.ids, except the printer clones,

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"storeagent/devices"
+	"storeagent/devices/port"
 )
 
 // USB class codes (USB-IF, "Defined Class Codes").
@@ -29,6 +30,7 @@ type device struct {
 	interfaces                    []int // their classes
 	tty                           bool  // has a serial port, which is listed already
 	lp, hidraw                    string
+	uses                          []port.HIDUse // what it is as a human interface device
 }
 
 // readUSB reads all USB devices, by name. A machine without USB or without sysfs has none. A device that is pulled
@@ -69,13 +71,44 @@ func readDevice(root, name string) device {
 		if lp := first(i, "usbmisc/lp*", "usb/lp*"); lp != "" {
 			d.lp = lp
 		}
-		if h := first(i, "*/hidraw/hidraw*"); h != "" && d.hidraw == "" {
-			d.hidraw = h
-		}
+		d.readHID(i)
 		// CDC-ACM puts the port below tty/, a converter below its own ttyUSB node.
 		d.tty = d.tty || first(i, "tty/tty*", "ttyUSB*") != ""
 	}
 	return d
+}
+
+// readHID reads what an interface is as a human interface device. The node of a scanner or scale counts before that of a
+// keyboard that the device is too.
+func (d *device) readHID(dir string) {
+	described, _ := filepath.Glob(filepath.Join(dir, "*", "report_descriptor")) // the pattern is well-formed, see readDevice
+	pos := false
+	for _, path := range described {
+		if b, err := os.ReadFile(path); err == nil {
+			uses, _ := port.HIDUses(b)
+			d.uses = append(d.uses, uses...)
+			pos = pos || slices.ContainsFunc(uses, func(u port.HIDUse) bool { return u.Page == port.PageScanner || u.Page == port.PageScale })
+		}
+	}
+	if h := first(dir, "*/hidraw/hidraw*"); h != "" && (pos || d.hidraw == "") {
+		d.hidraw = h
+	}
+}
+
+// is reports whether the device describes itself as one of that page.
+func (d device) is(page uint16) bool {
+	return slices.ContainsFunc(d.uses, func(u port.HIDUse) bool { return u.Page == page })
+}
+
+// typesCodes reports whether a device looks like a scanner in keyboard mode: a keyboard of a maker of scanners, or one whose name
+// says so.
+func (d device) typesCodes() bool {
+	if !slices.Contains(d.uses, port.HIDUse{Page: port.PageDesktop, Usage: port.UsageKeyboard}) {
+		return false
+	}
+	k, _ := lookUp(d.vid, d.pid)
+	name := strings.ToLower(d.product)
+	return k.seems == devices.Scanner || strings.Contains(name, "scanner") || strings.Contains(name, "barcode") || strings.Contains(name, "bar code")
 }
 
 // first is the base name of the first path below dir that fits one of the patterns.
@@ -115,6 +148,11 @@ func (d device) found(dev string) (Found, bool) {
 		f.Kind, f.Node = Printer, filepath.Join(dev, "usb", d.lp)
 	case slices.Contains(d.interfaces, classPrinter):
 		f.Seems, f.Driver = devices.POSPrinter, "escpos"
+	case d.is(port.PageScanner), d.is(port.PageScale), d.typesCodes():
+		f.Kind, f.uses = HID, d
+		if d.hidraw != "" {
+			f.Node = filepath.Join(dev, d.hidraw)
+		}
 	case !known:
 		return Found{}, false
 	case slices.Contains(d.interfaces, classHID):

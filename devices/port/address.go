@@ -245,7 +245,7 @@ var (
 )
 
 func takesID(scheme string) bool {
-	return slices.Contains([]string{SchemeSerial, SchemeHIDRaw, SchemeEvdev, SchemeUSB}, scheme)
+	return slices.Contains([]string{SchemeSerial, SchemeFile, SchemeHIDRaw, SchemeEvdev, SchemeUSB}, scheme)
 }
 
 func isID(target string) bool        { return usbID.MatchString(target) }

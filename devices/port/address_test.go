@@ -24,6 +24,7 @@ func TestParseAddress(t *testing.T) {
 		"https://[fe80::1]:8443/nexo/":        {Scheme: "https", Target: "//[fe80::1]:8443/nexo/"},
 		"printer:front":                       {Scheme: "printer", Target: "front"},
 		"printer:front?pin=5":                 {Scheme: "printer", Target: "front", Params: map[string][]string{"pin": {"5"}}},
+		"file:04b8:0202:J1":                   {Scheme: "file", Target: "04b8:0202:J1"},
 		"hidraw:/dev/hidraw3":                 {Scheme: "hidraw", Target: "/dev/hidraw3"},
 		"hidraw:0c2e:0b07:S1":                 {Scheme: "hidraw", Target: "0c2e:0b07:S1"},
 		"usb:04b8:0202:A 5?interface=1":       {Scheme: "usb", Target: "04b8:0202:A 5", Params: map[string][]string{"interface": {"1"}}},

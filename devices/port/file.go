@@ -11,17 +11,22 @@ import (
 	"time"
 )
 
-// OpenFile opens a kernel node such as /dev/usb/lp0, or a plain file that collects what is written. A plain file has
-// to exist, is appended to, and never answers: a Read waits for its deadline or for Close.
+// OpenFile opens a kernel node such as /dev/usb/lp0, the node of a USB printer by VID:PID[:SERIAL], or a plain file that
+// collects what is written. A plain file has to exist, is appended to, and never answers: a Read waits for its deadline or for
+// Close.
 func OpenFile(_ context.Context, a Address) (Port, error) {
-	f, err := os.OpenFile(a.Target, os.O_RDWR|os.O_APPEND|openNonblock, 0)
+	path, err := usblp{}.path(a)
 	if err != nil {
-		return nil, OpenError(a.String(), a.Target, err)
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|openNonblock, 0)
+	if err != nil {
+		return nil, OpenError(a.String(), path, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
 		_ = f.Close()
-		return nil, OpenError(a.String(), a.Target, err)
+		return nil, OpenError(a.String(), path, err)
 	}
 	canWait := f.SetReadDeadline(time.Time{}) == nil
 	if info.Mode().IsRegular() || !canWait { // what cannot wait cannot answer

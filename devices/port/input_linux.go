@@ -97,7 +97,7 @@ func inputError(a Address, path string, err error) error {
 	case Failed:
 		e.Hint = "check that " + path + " is the node of the scanner: storeagent devices shows what is plugged in"
 	case InUse:
-		e.Hint = "another device of the configuration or another program holds " + path + ": see `fuser -v " + path + "`"
+		e.Hint = busyHint(path, "another device of the configuration")
 	}
 	return e
 }

@@ -24,7 +24,7 @@ func OpenError(address, path string, err error) *Error {
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind, e.Hint = NoPermission, permissionHint(path)
 	case errors.Is(err, syscall.EBUSY):
-		e.Kind, e.Hint = InUse, "another program holds "+path+": see `fuser -v "+path+"`; often it is CUPS (printers) or ModemManager (serial ports)"
+		e.Kind, e.Hint = InUse, busyHint(path, "CUPS (printers) or ModemManager (serial ports)")
 	case errors.Is(err, syscall.EISDIR):
 		e.Kind, e.Hint = BadAddress, path+" is a folder: name the device node in it"
 	}

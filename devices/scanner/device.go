@@ -80,9 +80,12 @@ func (s *Scanner) session(ctx context.Context, p port.Port) (err error) {
 	}()
 	done := func(aim string, data []byte, err error) { s.code(ctx, aim, data, err) }
 	buf := make([]byte, readBuffer)
-	for {
+	for late := false; ; {
 		by := time.Time{}
-		if d.gap() > 0 && d.partial() > 0 {
+		switch {
+		case d.gap() > 0 && d.partial() > 0 && late:
+			by = time.Now().Add(lastLook)
+		case d.gap() > 0 && d.partial() > 0:
 			by = time.Now().Add(d.gap())
 		}
 		if err := p.SetReadDeadline(by); err != nil {
@@ -92,15 +95,20 @@ func (s *Scanner) session(ctx context.Context, p port.Port) (err error) {
 		d.feed(buf[:n], done)
 		switch {
 		case err == nil:
-		case d.gap() > 0 && errors.Is(err, os.ErrDeadlineExceeded):
-			if n == 0 && d.partial() > 0 {
-				d.silent(done)
-			}
-		default:
+			late = false
+		case d.gap() == 0 || !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
+		case n == 0 && d.partial() > 0 && late:
+			d.silent(done)
+			late = false
+		default:
+			late = n == 0
 		}
 	}
 }
+
+// lastLook is one more read after the gap: on a busy machine the deadline may pass while bytes lie there.
+const lastLook = time.Millisecond
 
 const hidposHint = "scan the programming code for USB HID POS in the scanner's manual; Linux may then see it under another product id: storeagent devices shows it"
 

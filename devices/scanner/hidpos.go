@@ -17,7 +17,7 @@ import (
 //	61     the maker's own letter for the symbology
 //	63     bit 0: the code goes on in the next report
 //
-// A shorter form of 61 bytes has the data from 2 on and the identifier behind it, from 58 on.
+// A shorter form of 61 bytes has the data from 2 on and the identifier, if any, behind it, from 58 on.
 const (
 	hidReport    = 0x02
 	hidMaxData   = 56
@@ -116,8 +116,11 @@ func readReport(report []byte) (data []byte, aim string, more bool, err error) {
 		aim = string(report[2:5])
 	case isAIM(report, 3):
 		aim, at = string(report[3:6]), 6
-	case len(report) == hidShort && isAIM(report, hidShortAIM):
-		aim, at = string(report[hidShortAIM:hidShortAIM+3]), 2
+	case len(report) == hidShort:
+		at = 2
+		if isAIM(report, hidShortAIM) {
+			aim = string(report[hidShortAIM : hidShortAIM+3])
+		}
 	default:
 		aim = makerIDs[maker]
 	}

@@ -61,10 +61,13 @@ func TestAssembler(t *testing.T) {
 	short[0], short[1] = hidReport, 13
 	copy(short[2:], "4006381333931")
 	copy(short[58:], "]E0")
+	shortNameless := bytes.Clone(short)
+	copy(shortNameless[58:], []byte{0, 0, 0})
 	for name, c := range map[string]struct {
 		in        [][]byte
 		aim, code string
 	}{
+		"identifier nowhere":     {[][]byte{shortNameless}, "", "4006381333931"},
 		"ean13":                  {[][]byte{ean}, "]E0", "4006381333931"},
 		"two part qr":            {[][]byte{qr1, qr2}, "]Q1", "https://id.gs1.org/01/09521234543213/10/ABC123?17=251231&3103=001750"},
 		"a byte more in front":   {[][]byte{shifted}, "]E0", "4006381333931"},

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"go.bug.st/serial"
 	"go.bug.st/serial/enumerator"
@@ -121,9 +122,7 @@ func openError(address, path string, err error) error {
 	}
 	switch pe.Code() {
 	case serial.PortBusy:
-		e := port.OpenError(address, path, err)
-		e.Kind, e.Hint = port.InUse, "another program holds "+path+": see `fuser -v "+path+"`; often it is ModemManager"
-		return e
+		return port.OpenError(address, path, fmt.Errorf("%w: %w", syscall.EBUSY, err))
 	case serial.PermissionDenied:
 		return port.OpenError(address, path, fmt.Errorf("%w: %w", fs.ErrPermission, err))
 	case serial.PortNotFound:

@@ -21,7 +21,7 @@ type TooLongError struct {
 }
 
 func (e *TooLongError) Error() string {
-	return fmt.Sprintf("the paper would be over %d dots long, at most %d are drawn", e.Dots, MaxDots)
+	return fmt.Sprintf("the paper would be at least %d dots long, at most %d are drawn", e.Dots, MaxDots)
 }
 
 // Picture is a drawn document.

@@ -58,6 +58,8 @@ func (l *layout) boxed(op printer.Op) printer.Op {
 	for _, c := range op.Cells {
 		foreign = append(foreign, l.r.foreign(c.Text)...)
 	}
+	slices.Sort(foreign)
+	foreign = slices.Compact(foreign)
 	lacking := slices.DeleteFunc(slices.Clone(foreign), func(c rune) bool {
 		if l.r.setter == nil {
 			return false
@@ -75,11 +77,11 @@ func (l *layout) boxed(op printer.Op) printer.Op {
 	return op
 }
 
-// replace puts boxes in the place of characters, and notes them. What has no width vanishes.
+// replace puts boxes in the place of characters, given in order, and notes them. What has no width vanishes.
 func (l *layout) replace(text string, lacking []rune) string {
 	var b strings.Builder
 	for _, c := range plain(text) {
-		if !slices.Contains(lacking, c) {
+		if _, is := slices.BinarySearch(lacking, c); !is {
 			b.WriteRune(c)
 			continue
 		}

@@ -61,22 +61,57 @@ func New(secrets, giftcardPrefixes []string) *Redactor {
 
 // Text gives the text without secrets.
 func (r *Redactor) Text(s string) string {
-	s = privateKey.ReplaceAllString(s, Removed)
+	if strings.Contains(s, "PRIVATE KEY") {
+		s = privateKey.ReplaceAllString(s, Removed)
+	}
 	for _, secret := range r.secrets {
 		s = replaceWhole(s, secret)
 	}
-	s = ownToken.ReplaceAllString(s, Removed)
-	s = webToken.ReplaceAllString(s, Removed)
-	s = scheme.ReplaceAllStringFunc(s, credentials)
-	s = userInfo.ReplaceAllString(s, "${1}"+Removed+"@")
-	s = passphrase.ReplaceAllString(s, "${1}"+Removed)
-	s = named.ReplaceAllStringFunc(s, func(m string) string { return value(named, m) })
-	s = namedPIN.ReplaceAllStringFunc(s, func(m string) string { return value(namedPIN, m) })
-	s = spokenPIN.ReplaceAllString(s, "${1}"+Removed)
-	s = namedCode.ReplaceAllStringFunc(s, code)
-	s = digitRun.ReplaceAllStringFunc(s, r.giftcard)
-	s = cards(s)
-	return longRun.ReplaceAllStringFunc(s, random)
+	var out, part strings.Builder
+	for line := range strings.Lines(s) {
+		part.WriteString(line)
+		if end := strings.TrimRight(line, " \t\r\n"); strings.HasSuffix(end, ":") || strings.HasSuffix(end, "=") {
+			continue // the value stands in the next line
+		}
+		out.WriteString(r.part(part.String()))
+		part.Reset()
+	}
+	out.WriteString(r.part(part.String()))
+	return cards(out.String())
+}
+
+// part is Text for a line, or for lines that belong together. A rule is tried only where one of its words stands: logs
+// are long and most of their lines are harmless.
+func (r *Redactor) part(s string) string {
+	lower := strings.ToLower(s)
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(lower, w) })
+	}
+	if has("sa_") {
+		s = ownToken.ReplaceAllString(s, Removed)
+	}
+	if has("eyj") {
+		s = webToken.ReplaceAllString(s, Removed)
+	}
+	if has("bearer", "basic", "dpop") {
+		s = scheme.ReplaceAllStringFunc(s, credentials)
+	}
+	if has("@") {
+		s = userInfo.ReplaceAllString(s, "${1}"+Removed+"@")
+	}
+	if has("pass", "pwd", "secret", "token", "key", "cvv", "cvc", "track", "authorization", "cookie", "code") {
+		s = passphrase.ReplaceAllString(s, "${1}"+Removed)
+		s = named.ReplaceAllStringFunc(s, func(m string) string { return value(named, m) })
+		s = namedCode.ReplaceAllStringFunc(s, code)
+	}
+	if has("pin") {
+		s = namedPIN.ReplaceAllStringFunc(s, func(m string) string { return value(namedPIN, m) })
+		s = spokenPIN.ReplaceAllString(s, "${1}"+Removed)
+	}
+	if len(r.prefixes) > 0 {
+		s = digitRun.ReplaceAllStringFunc(s, r.giftcard)
+	}
+	return longRuns(s)
 }
 
 // What a value looks like after its name: in quotes, in quotes of a text in quotes, or up to the next space or mark.
@@ -94,31 +129,31 @@ var (
 	spokenPIN  = regexp.MustCompile(`(?i)(\bpin(?:\s+code)?\s+)\d{3,12}\b`)
 	namedCode  = regexp.MustCompile(`(\b(?:code|physicalCode|giftcardCode|cardCode)\\?["']?\s*[:=]\s*\\?["']?)([0-9A-Za-z][0-9A-Za-z-]{5,})`)
 	digitRun   = regexp.MustCompile(`\d(?:[ -]?\d){7,}`)
-	longRun    = regexp.MustCompile(`[A-Za-z0-9+]{40,}={0,2}`)
 )
 
 // replaceWhole takes a secret out where it stands by itself, not as a part of a longer word or number.
 func replaceWhole(s, secret string) string {
 	var b strings.Builder
-	for {
-		at := strings.Index(s, secret)
+	kept := 0
+	for from := 0; ; {
+		at := strings.Index(s[from:], secret)
 		if at < 0 {
 			break
 		}
+		at += from
 		end := at + len(secret)
 		if joins(s, at, secret[0]) || end < len(s) && wordByte(s[end]) && wordByte(secret[len(secret)-1]) {
-			b.WriteString(s[:at+1])
-			s = s[at+1:]
+			from = at + 1
 			continue
 		}
-		b.WriteString(s[:at])
+		b.WriteString(s[kept:at])
 		b.WriteString(Removed)
-		s = s[end:]
+		kept, from = end, end
 	}
-	if b.Len() == 0 {
+	if kept == 0 {
 		return s
 	}
-	b.WriteString(s)
+	b.WriteString(s[kept:])
 	return b.String()
 }
 
@@ -205,10 +240,34 @@ func cards(s string) string {
 	}
 }
 
-// random takes out long runs of letters and digits, which nobody wrote by hand.
-func random(m string) string {
-	if strings.ContainsAny(m, "0123456789") && strings.ContainsAny(m, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
-		return Removed
+// longest is the length of the longest row of letters and digits that somebody may have written by hand.
+const longest = 39
+
+// longRuns takes out long rows of letters and digits with both in them: keys, digests, tokens of a shape not known here.
+func longRuns(s string) string {
+	var b strings.Builder
+	kept := 0
+	for at := 0; at < len(s); {
+		end, letters, digits := at, false, false
+		for ; end < len(s) && (wordByte(s[end]) || s[end] == '+'); end++ {
+			isDigit := '0' <= s[end] && s[end] <= '9'
+			digits, letters = digits || isDigit, letters || !isDigit && s[end] != '+'
+		}
+		if end-at > longest && letters && digits {
+			b.WriteString(s[kept:at])
+			b.WriteString(Removed)
+			for range 2 { // the filling of Base64
+				if end < len(s) && s[end] == '=' {
+					end++
+				}
+			}
+			kept = end
+		}
+		at = max(end, at+1)
 	}
-	return m
+	if kept == 0 {
+		return s
+	}
+	b.WriteString(s[kept:])
+	return b.String()
 }

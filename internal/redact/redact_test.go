@@ -49,7 +49,10 @@ func TestText(t *testing.T) {
 		{"web token", "got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl there", "got [removed] there"},
 		{"user info", "https://user:pass@pos.example.com/x", "https://[removed]@pos.example.com/x"},
 		{"private key", "a -----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY----- b", "a [removed] b"},
+		{"value in the next line", "password:\n  tops3cret\nnext", "password:\n  [removed]\nnext"},
 		{"private key cut off", "a -----BEGIN PRIVATE KEY-----\nMHcCAQEE", "a [removed]"},
+		{"random in Base64", "key dGhpcyBpcyBhIHNlY3JldCB0aGF0IG5vYm9keSBrbm93cyAx==, then", "key [removed], then"},
+		{"long words stay", "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ 0000000000000000000000000000000000000000000000", "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ 0000000000000000000000000000000000000000000000"},
 		{"random", "key 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "key [removed]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -119,8 +119,10 @@ func (w *worker) keep(ctx context.Context, p Payment, m Operation, v Verdict, ou
 // unheard is a movement that has its end, and that the terminal is still to be asked about.
 type unheard struct{ payment, movement string }
 
-// hearEvery is how often a terminal is asked that was not there when a person resolved a payment.
-const hearEvery = 10 * time.Second
+const (
+	hearEvery = 10 * time.Second   // how often a terminal is asked that was not there when a person resolved a payment
+	hearBack  = 8 * 24 * time.Hour // how old an attempt may be that a late answer belongs to
+)
 
 // hearOut asks about the unheard movement.
 func (w *worker) hearOut(ctx context.Context) {
@@ -135,7 +137,7 @@ func (w *worker) hearOut(ctx context.Context) {
 
 // hear deals with an answer that came when nobody waited for it.
 func (w *worker) hear(ctx context.Context, ref string) {
-	taken, err := w.desk.journal.Taken(ctx, w.name, time.Now().Add(-lookBack))
+	taken, err := w.desk.journal.Taken(ctx, w.name, time.Now().Add(-hearBack))
 	if err != nil {
 		w.desk.log.Warn("cannot look up a late answer", "terminal", w.name, "err", err)
 		return
@@ -179,7 +181,7 @@ func (p Payment) redecide(r Resolution) (Payment, Operation, error) {
 	p.put(m)
 	p.Evidence = slices.Clone(p.Evidence)
 	for i := range p.Evidence {
-		p.Evidence[i].Settled = true
+		p.Evidence[i].Settled = p.Evidence[i].Settled || p.Evidence[i].OperationID == e.OperationID
 	}
 	return p, m, nil
 }

@@ -28,7 +28,7 @@ func (d *USBDevice) Replug() error {
 	if plugged {
 		return nil
 	}
-	ports, err := freePorts()
+	ports, err := freePorts(filepath.Join(vhci, "status"))
 	if err != nil {
 		return fmt.Errorf("plug in a simulated USB device: %w", err)
 	}
@@ -61,11 +61,11 @@ func write(attribute, text string) error {
 	return os.WriteFile(filepath.Join(vhci, attribute), []byte(text), 0o200)
 }
 
-// freePorts are the numbers of the controller's free ports.
-func freePorts() ([]int, error) {
-	b, err := os.ReadFile(filepath.Join(vhci, "status"))
+// freePorts are the numbers of the controller's free ports, by its status.
+func freePorts(status string) ([]int, error) {
+	b, err := os.ReadFile(status)
 	if err != nil {
-		return nil, fmt.Errorf("load the kernel module vhci-hcd as root: %w", err)
+		return nil, fmt.Errorf("this kernel has no vhci_hcd, which takes simulated USB devices (run: sudo modprobe vhci-hcd; some kernels lack it): %w", err)
 	}
 	var free []int
 	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {

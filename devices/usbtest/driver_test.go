@@ -91,7 +91,7 @@ func refused(t *testing.T, text string, want port.Kind) *port.Error {
 }
 
 // within is how long a test waits for something to come over a channel.
-const within = 20 * time.Second
+const within = time.Minute
 
 func next[T any](t *testing.T, what string, from <-chan T) T {
 	t.Helper()

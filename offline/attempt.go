@@ -23,7 +23,11 @@ func (f *Forwarder) attempt(r *run, op Operation) {
 	}
 	now, prior := time.Now(), op.Error
 	op.State, op.Attempts, op.LastAttemptAt, op.NotBefore = Sending, op.Attempts+1, now, time.Time{}
-	events, err := f.saleEvents(r.commit, now, op)
+	sale, err := saleOf(r.commit, f.cfg.Store, op)
+	var events []journal.Event
+	if err == nil {
+		events, err = eventsWith(r.commit, f.cfg.Store, now, op, Result{}, sale)
+	}
 	if err != nil {
 		f.storeFailed(r.commit, "read the sale of an operation", err)
 		return
@@ -39,7 +43,7 @@ func (f *Forwarder) attempt(r *run, op Operation) {
 	now = time.Now()
 	f.learn(r.commit, now, op, v)
 	answered()
-	if f.finish(r.commit, op, f.cardResult(r.commit, ready.card, op, v, f.result(op, v, now))) && v.Class == ClassDoubt {
+	if f.finish(r.commit, op, sale, f.cardResult(r.commit, ready.card, op, v, f.result(op, v, now))) && v.Class == ClassDoubt {
 		op.State, op.Error = InDoubt, v.Fault
 		f.doubt(op, v, prior)
 		if err := f.settle(r.commit, op, true); err != nil {
@@ -150,12 +154,12 @@ func (f *Forwarder) learn(ctx context.Context, now time.Time, op Operation, v Ve
 
 // finish commits how an attempt ended, as often as the disk refuses. Where that does not succeed before the agent
 // ends, the operation stays sending and is in doubt after the restart.
-func (f *Forwarder) finish(ctx context.Context, op Operation, r Result) bool {
+func (f *Forwarder) finish(ctx context.Context, op Operation, sale *SaleView, r Result) bool {
 	n := op.Attempts
 	op.State, op.Reason, op.Error, op.NotBefore = r.State, r.Reason, r.Error, r.NotBefore
 	op.CloudID, op.DeliveredAt = r.CloudID, r.FinishedAt
 	for {
-		events, err := f.resultEvents(ctx, op, r)
+		events, err := eventsWith(ctx, f.cfg.Store, r.FinishedAt, op, r, sale)
 		if err == nil {
 			err = f.cfg.Store.Finish(ctx, op.ID, n, r, events...)
 		}
@@ -257,25 +261,43 @@ func saleEvents(ctx context.Context, store Store, at time.Time, op Operation) ([
 }
 
 func opEvents(ctx context.Context, store Store, at time.Time, op Operation, r Result) ([]journal.Event, error) {
+	sale, err := saleOf(ctx, store, op)
+	if err != nil {
+		return nil, err
+	}
+	return eventsWith(ctx, store, at, op, r, sale)
+}
+
+// saleOf reads the sale that op belongs to, nil where there is none, or it was pruned. What of it depends on its operations
+// is for eventsWith to judge.
+func saleOf(ctx context.Context, store Store, op Operation) (*SaleView, error) {
+	if op.SaleID == "" {
+		return nil, nil
+	}
+	v, err := store.Sale(ctx, op.SaleID)
+	if errors.Is(err, journal.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read sale of %s: %w", op.ID, err)
+	}
+	return &v, nil
+}
+
+func eventsWith(ctx context.Context, store Store, at time.Time, op Operation, r Result, sale *SaleView) ([]journal.Event, error) {
 	events, err := cardEvents(ctx, store, at, op, r)
 	if err != nil {
 		return nil, fmt.Errorf("read gift card transaction of %s: %w", op.ID, err)
 	}
-	if op.SaleID == "" {
+	if sale == nil {
 		return events, nil
-	}
-	v, err := store.Sale(ctx, op.SaleID)
-	if errors.Is(err, journal.ErrNotFound) {
-		return events, nil // its sale was pruned
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read sale of %s: %w", op.ID, err)
 	}
 	ops, _, err := store.Operations(ctx, ItemFilter{SaleID: op.SaleID, Limit: 200})
 	if err != nil {
 		return nil, fmt.Errorf("read operations of sale %s: %w", op.SaleID, err)
 	}
 	ops = slices.DeleteFunc(slices.Clone(ops), func(o Operation) bool { return o.ID == op.ID })
+	v := *sale
 	v.Judge(append(ops, op))
 	return append(events, saleEvent(at, v)), nil
 }

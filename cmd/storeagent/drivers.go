@@ -211,11 +211,15 @@ func buildStarPRNT(p parts, d config.Device) (devices.Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	paper, err := newPaper(p.fonts)
+	if err != nil {
+		return nil, err
+	}
 	return starprnt.New(starprnt.Config{
 		Name: d.Name, Port: d.Port.String(), Open: p.open(d.Port),
 		Options:    starprnt.Options{Profile: o.Profile, Columns: o.Columns, Codepages: o.Codepages, DrawerOpenLevel: level, Raster: o.Raster},
-		Typesetter: p.fonts,
-		Log:        p.log, OnChange: p.sockets.follow(d.Name, p.onChange),
+		Typesetter: p.fonts, Paper: paper,
+		Log: p.log, OnChange: p.sockets.follow(d.Name, p.onChange),
 	})
 }
 

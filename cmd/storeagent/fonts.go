@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/image/font/gofont/gomono"
 
+	"storeagent/devices/printer/preview"
 	"storeagent/devices/printer/typeset"
 )
 
@@ -12,4 +13,12 @@ import (
 // alike on every machine, the rest with the machine's own.
 func newTypesetter(log *slog.Logger) *typeset.Typesetter {
 	return typeset.New(log, typeset.Options{Builtin: [][]byte{gomono.TTF}, System: true})
+}
+
+// newPaper draws whole receipts, for printers that take nothing but dots.
+func newPaper(fonts *typeset.Typesetter) (*preview.Renderer, error) {
+	if fonts == nil {
+		return preview.New(nil)
+	}
+	return preview.New(fonts)
 }

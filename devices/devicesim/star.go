@@ -13,6 +13,7 @@ type StarOptions struct {
 	Columns     int             // font A characters on a line, 48 where 0
 	Model       string          // answer to ESC # *, "SIM-STAR Ver1.0" where empty
 	LineMode    bool            // speaks Star Line Mode: pictures in raster mode, none by ESC GS S
+	GraphicMode bool            // takes nothing but dots in raster mode, as the TSP100 up to III
 	UTF8        bool            // knows ESC GS ) U
 	CodePages   map[byte]string // names of its code pages by the number of ESC GS t, Star's where nil
 	NoASB       bool            // knows no unasked status (ESC RS a)
@@ -67,6 +68,7 @@ type Star struct {
 	pulses  [2]int
 	qr      string
 	qrCell  int
+	cutMode int // of ESC FF NUL
 	garbage []string
 }
 

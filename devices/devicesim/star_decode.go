@@ -2,6 +2,7 @@ package devicesim
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -26,6 +27,8 @@ func starLength(b []byte, raster bool) int {
 		return starGroup(b)
 	case 0x1E:
 		return 4
+	case 0x0C:
+		return min(3, len(b)/3*3)
 	case 0x07, 'i', 's':
 		return 4
 	case 0x06, '-', 'R', 'z', ' ', 'a', 'd', 'J', 'W', 'h', 'l', 'Q', '$':
@@ -44,7 +47,7 @@ func starLength(b []byte, raster bool) int {
 		if !has(4) {
 			return 0
 		}
-		if b[2] != 'r' || strings.IndexByte("ABC", b[3]) >= 0 {
+		if b[2] != 'r' || strings.IndexByte("ABCR", b[3]) >= 0 {
 			return 4
 		}
 		if i := bytes.IndexByte(b[4:], 0); i >= 0 {
@@ -188,6 +191,8 @@ func (s *Star) run(c []byte) {
 	case bytes.IndexByte([]byte{0x00, 0x01, 0x02, 0x03, 0x06, 0x0D, 0x0F, 0x10, 0x12, 0x15, 0x16, 0x1E, 0x1F}, c[0]) >= 0: // no commands, or not for text
 	case c[0] < 0x20 || c[0] == 0x7F:
 		s.complain("control character %02X", c[0])
+	case s.o.GraphicMode:
+		s.complain("text in graphic mode: %q", c)
 	default:
 		s.char(c[0])
 	}
@@ -271,17 +276,35 @@ func (s *Star) escape(c []byte) {
 		}
 		s.transmit("11", []byte("\x1b#*,"+s.o.Model+"\n\x00"))
 	case '*':
-		if !s.o.LineMode || c[2] != 'r' {
+		if !s.o.LineMode && !s.o.GraphicMode || c[2] != 'r' {
 			s.complain("raster mode %q", c[2:])
 			return
 		}
-		if c[3] == 'B' {
-			s.roll.align = 0
-			s.roll.picture(s.dots)
-			s.dots = nil
+		s.rasterCommand(c)
+	case 0x0C: // ESC FF: EOT and FF mode
+		if s.cutMode >= 8 {
+			s.roll.cut()
 		}
 	default:
 		s.complain("ESC %02X", c[1])
+	}
+}
+
+// rasterCommand runs what belongs to raster mode.
+func (s *Star) rasterCommand(c []byte) {
+	switch n, _ := strconv.Atoi(strings.Trim(string(c[4:]), "\x00")); c[3] {
+	case 'A':
+		s.cutMode = 13
+	case 'B':
+		s.roll.align = 0
+		s.roll.picture(s.dots)
+		s.dots = nil
+	case 'F':
+		s.cutMode = n
+	case 'Y':
+		for range n / 30 {
+			s.roll.end()
+		}
 	}
 }
 

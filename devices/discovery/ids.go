@@ -15,7 +15,7 @@ type known struct {
 const (
 	converterNote = "A USB-to-serial converter: it does not tell what is behind it. Name the driver of the device at the other end."
 	terminalNote  = "A payment terminal: ask the payment provider which protocol it speaks, and take that driver."
-	starNote      = "For a Star printer in its own language. If its switches are set to ESC/POS, take driver escpos; the TSP100 before the TSP100IV prints only what Star's own driver sends."
+	starNote      = "For a Star printer in its own language. If its switches are set to ESC/POS, take driver escpos; the TSP100 before the TSP100IV needs profile = \"TSP100\"."
 	cloneNote     = "This id is used by many printers without a name of their own; most understand ESC/POS."
 	scaleNote     = "A USB scale that neither is a serial port nor says that it is a HID scale: set it to one of them, or use its serial socket."
 )

@@ -61,6 +61,9 @@ type style struct {
 // Encode implements driver.Language. The error names a character that no code page and no font has, and what the model
 // cannot do.
 func (l *language) Encode(doc printer.Document) (driver.Encoded, error) {
+	if l.profile.raster == rasterOnly {
+		return l.graphic(doc)
+	}
 	e := &encoder{profile: l.profile, setter: l.setter, page: -1, style: plain()}
 	e.out.Add(start(l.profile)...)
 	for i, op := range doc {

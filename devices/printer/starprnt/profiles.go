@@ -17,7 +17,7 @@ import (
 // profile is what the driver must know of a model.
 type profile struct {
 	columns  int    // font A characters on a line
-	raster   string // how it takes pictures: rasterGraphics, rasterMode or "" for not at all
+	raster   string // one of the words below, "" for no pictures
 	enlarge  int    // times that text can be as wide and high
 	barcodes bool   // ESC b
 	qr       bool   // ESC GS y
@@ -31,6 +31,7 @@ type profile struct {
 const (
 	rasterGraphics = "graphics" // ESC GS S, StarPRNT
 	rasterMode     = "mode"     // ESC * r, Star Line Mode
+	rasterOnly     = "only"     // nothing but dots, Star Graphic Mode
 )
 
 // model is one profile of profiles.json, and the form of a profile that a technician keeps in a file.
@@ -131,8 +132,8 @@ func (m model) profile() (profile, error) {
 	switch {
 	case p.enlarge < 1 || p.enlarge > 6:
 		return profile{}, fmt.Errorf("enlarge is %d, must be from 1 to 6", p.enlarge)
-	case p.raster != "" && p.raster != rasterGraphics && p.raster != rasterMode:
-		return profile{}, fmt.Errorf("raster is %q, must be %s, %s or empty", p.raster, rasterGraphics, rasterMode)
+	case !slices.Contains([]string{"", rasterGraphics, rasterMode, rasterOnly}, p.raster):
+		return profile{}, fmt.Errorf("raster is %q, must be %s, %s, %s or empty", p.raster, rasterGraphics, rasterMode, rasterOnly)
 	}
 	if err := checkColumns(m.Columns); err != nil {
 		return profile{}, err

@@ -2,7 +2,7 @@
 // reads the printer's automatic status, and says "printed" only when the printer's document counter says so.
 //
 // It is wired by cmd and called by printer.Spooler. It imports devices, devices/port, devices/printer and its rooms
-// codepage, driver and typeset, never a simulator. Bytes follow "StarPRNT Command Specifications" (Star Micronics, Rev.
+// codepage, driver, preview and typeset, never a simulator. Bytes follow "StarPRNT Command Specifications" (Star Micronics, Rev.
 // 2.25) and "STAR Line Mode Command Specifications" (Rev. 1.12), whose section numbers stand behind the commands.
 package starprnt
 
@@ -13,6 +13,7 @@ import (
 	"storeagent/devices"
 	"storeagent/devices/port"
 	"storeagent/devices/printer/driver"
+	"storeagent/devices/printer/preview"
 	"storeagent/devices/printer/typeset"
 )
 
@@ -27,8 +28,10 @@ type Config struct {
 	Options Options
 	// Typesetter draws the lines that the printer's own characters do not carry; nil, like Options.Raster off, refuses them.
 	Typesetter *typeset.Typesetter
-	Log        *slog.Logger       // nil logs nothing
-	OnChange   func(devices.Info) // may be nil
+	// Paper draws whole documents for models that print nothing but dots, which cannot be used without it.
+	Paper    *preview.Renderer
+	Log      *slog.Logger       // nil logs nothing
+	OnChange func(devices.Info) // may be nil
 }
 
 // Options are what a technician may set; the zero value suits an 80 mm printer that speaks StarPRNT.
@@ -57,11 +60,11 @@ func New(c Config) (*Printer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("printer %s: %w", c.Name, err)
 	}
-	l := &language{profile: p, setter: c.Typesetter}
+	l := &language{profile: p, setter: c.Typesetter, paper: c.Paper}
 	switch c.Options.Raster {
 	case "", "on":
 	case "off":
-		l.setter = nil
+		l.setter, l.paper = nil, nil
 	default:
 		return nil, fmt.Errorf("printer %s: raster %q is not on or off", c.Name, c.Options.Raster)
 	}
@@ -79,6 +82,7 @@ func New(c Config) (*Printer, error) {
 type language struct {
 	profile profile
 	setter  *typeset.Typesetter
+	paper   *preview.Renderer
 }
 
 var _ driver.Language = (*language)(nil)

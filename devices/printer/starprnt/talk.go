@@ -159,7 +159,7 @@ func (t *talk) flush(ctx context.Context, s *driver.Session) error {
 		}
 	}
 	end := leave
-	if t.profile.raster == rasterMode {
+	if t.profile.raster == rasterMode || t.profile.raster == rasterOnly {
 		end = leaveDots + leave
 	}
 	if err := s.Send(ctx, []byte(end)); err != nil {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"storeagent/installer"
@@ -67,6 +69,9 @@ func (c bundleCmd) Run(e *env) error {
 		e.printf("\nCould not be had:\n")
 		for _, m := range b.Missing {
 			e.printf("  %s\n", m)
+		}
+		if slices.ContainsFunc(b.Missing, func(m string) bool { return strings.Contains(m, fs.ErrPermission.Error()) }) {
+			e.printf("With sudo these can be had too.\n")
 		}
 	}
 	e.printf("\nWrote %s (%s, %d files).\nCard data, gift card codes, PINs, passwords and tokens are taken out, sales and customers were never in it:\nit can be sent to support. README.txt in it says what each file is.\n", path, size(info.Size()), b.Files())

@@ -44,14 +44,7 @@ func (c installCmd) Run(e *env) error {
 	if err != nil {
 		return explainSetup(err)
 	}
-	switch {
-	case c.DryRun:
-		e.printf("\nNothing was done; due: %s.\n", steps(r.Steps))
-	case r.Steps == 0:
-		e.printf("\nNothing to do: everything is in place.\n")
-	default:
-		e.printf("\nInstalled, in %s.\n", steps(r.Steps))
-	}
+	e.sumUp(c.DryRun, r.Steps, "everything is in place", "Installed")
 	if bad != nil && !c.DryRun { // there may be a file by now
 		_, bad = config.Load(filepath.Join(c.Root, o.ConfigPath), driverTable())
 	}
@@ -71,12 +64,20 @@ func (c installCmd) Run(e *env) error {
 	return c.verify(e, o.Config)
 }
 
-// steps counts them in words.
-func steps(n int) string {
+// sumUp says how many steps were done or are due.
+func (e *env) sumUp(dryRun bool, n int, nothing, done string) {
+	steps := fmt.Sprintf("%d steps", n)
 	if n == 1 {
-		return "1 step"
+		steps = "1 step"
 	}
-	return fmt.Sprintf("%d steps", n)
+	switch {
+	case dryRun:
+		e.printf("\nNothing was done; due: %s.\n", steps)
+	case n == 0:
+		e.printf("\nNothing to do: %s.\n", nothing)
+	default:
+		e.printf("\n%s, in %s.\n", done, steps)
+	}
 }
 
 // verify waits until the agent that was started accepts sales, and looks at everything.
@@ -168,7 +169,7 @@ func noPayment(ctx context.Context, cfg *config.Config) error {
 }
 
 type uninstallCmd struct {
-	DryRun     bool   `help:"Show every step, do nothing. Needs no rights."`
+	DryRun     bool   `help:"Show every step, do nothing."`
 	Root       string `help:"Take everything away below this folder." type:"existingdir" placeholder:"DIR"`
 	Force      bool   `help:"Although something is undelivered; take a copy of it before: storeagent queue export."`
 	DeleteData bool   `help:"Remove the data folder and the user too: everything that was sold, and the sign-in."`
@@ -186,6 +187,9 @@ func (c uninstallCmd) Run(e *env) error {
 		}
 	}
 	o.DeleteData = c.DeleteData
+	if err := setup.Allowed(o); err != nil {
+		return explainSetup(err)
+	}
 	dir := filepath.Join(c.Root, setup.DataDir(o))
 	if err := mayLeave(e.ctx, dir, c.Force); err != nil {
 		return err
@@ -204,14 +208,7 @@ func (c uninstallCmd) Run(e *env) error {
 	if err != nil {
 		return explainSetup(err)
 	}
-	switch {
-	case c.DryRun:
-		e.printf("\nNothing was done; due: %s.\n", steps(r.Steps))
-	case r.Steps == 0:
-		e.printf("\nNothing to do: storeagent is not installed.\n")
-	default:
-		e.printf("\nTaken away, in %s.\n", steps(r.Steps))
-	}
+	e.sumUp(c.DryRun, r.Steps, "storeagent is not installed", "Taken away")
 	return nil
 }
 

@@ -319,6 +319,9 @@ func TestInstallFails(t *testing.T) {
 	if _, err := Install(t.Context(), o); !errors.Is(err, ErrAdmin) {
 		t.Errorf("without rights: %v", err)
 	}
+	if err := Allowed(o); !errors.Is(err, ErrAdmin) {
+		t.Errorf("allowed without rights: %v", err)
+	}
 	if _, err := Uninstall(t.Context(), o); !errors.Is(err, ErrAdmin) {
 		t.Errorf("uninstall without rights: %v", err)
 	}

@@ -30,6 +30,9 @@ func Uninstall(ctx context.Context, o Options) (Result, error) {
 	return r.Result, nil
 }
 
+// Allowed says whether Uninstall may begin. The error is ErrAdmin, or says that --root is not for this system.
+func Allowed(o Options) error { return newRunner(o).mayTakeAway() }
+
 func (r *runner) mayTakeAway() error {
 	switch {
 	case !r.here() && runtime.GOOS != "linux":

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"image"
+	"image/png"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,6 +16,7 @@ import (
 	"storeagent/offline"
 	"storeagent/offline/cloud"
 	"storeagent/payments/terminalsim"
+	"storeagent/register/receipt"
 )
 
 // tomlBlocks are the TOML examples of a page, in order.
@@ -30,22 +34,29 @@ func tomlBlocks(page string) []string {
 
 // TestDocsCanBeCopied configures and builds what the pages for technicians tell them to copy.
 func TestDocsCanBeCopied(t *testing.T) {
-	const head = `[store]
+	const head = `[cloud]
+endpoint = "https://pos.example.com/api/graphql"
+issuer = "https://pos.example.com/"
+client_id = "storeagent"
+[store]
 code = "DALLAS"
 register = "LANE-3"
 timezone = "America/Chicago"
 currency = "USD"
-[cloud]
-endpoint = "https://pos.example.com/api/graphql"
-issuer = "https://pos.example.com/"
-client_id = "storeagent"
 `
 	dir := t.TempDir()
 	_, root, err := terminalsim.NexoCertificate("P400Plus-275039202")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"zvt-password": "000000\n", "nexo-passphrase": "secret\n", "nexo-root.pem": string(root)} {
+	var logo bytes.Buffer
+	if err := png.Encode(&logo, image.NewGray(image.Rect(0, 0, 400, 100))); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"zvt-password": "000000\n", "nexo-passphrase": "secret\n", "nexo-root.pem": string(root),
+		"logo.png": logo.String(), "receipt.tmpl": receipt.BuiltinTemplate(),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -73,6 +84,7 @@ client_id = "storeagent"
 				device = block
 			}
 			block = strings.ReplaceAll(block, "/etc/storeagent/", filepath.ToSlash(dir)+"/")
+			block = strings.TrimPrefix(block, "[store]\n") // goes on with that of head
 			cfg, err := config.Parse(page, []byte(head+block), driverTable())
 			if err != nil {
 				t.Errorf("%s:\n%s\n%v", page, block, err)

@@ -43,7 +43,7 @@ func (r *runner) mayTakeAway() error {
 	return nil
 }
 
-// Stop ends the running service, so that nothing new is sold while one looks at what is undelivered. started tells
+// Stop ends the running service, so that nothing new is sold while one looks at what is undelivered. ran tells
 // whether it ran; Start brings it back.
 func Stop(ctx context.Context, o Options) (ran bool, err error) {
 	r := newRunner(o)

@@ -221,6 +221,9 @@ type run struct {
 // attempts ended: they get Grace to finish, then their request is broken off and they stand in doubt.
 func (f *Forwarder) Run(ctx context.Context) error {
 	if err := f.begin(ctx); err != nil {
+		if ctx.Err() != nil { // told to end before it began: the next Run does it
+			return nil
+		}
 		return fmt.Errorf("start forwarder: %w", err)
 	}
 	r := &run{}

@@ -89,7 +89,7 @@ func (f *Forwarder) settlePurchase(ctx context.Context, op Operation, atOnce boo
 		return f.settleBlind(ctx, op)
 	}
 	f.mu.Lock()
-	open := f.way.open(now)
+	open, away := f.way.open(now), f.way.outage || f.way.signedOut || f.paused
 	f.mu.Unlock()
 	if atOnce { // the doubt itself has closed the way
 		f.lookWithin(0)
@@ -100,8 +100,11 @@ func (f *Forwarder) settlePurchase(ctx context.Context, op Operation, atOnce boo
 		s = search{}
 	}
 	switch {
-	case !open:
-		f.lookWithin(recheckDoubt)
+	case !open && away:
+		f.lookWithin(idle)
+		return nil
+	case !open: // a probe is about to tell
+		f.lookWithin(time.Second)
 		return nil
 	case now.Before(l.restTill), now.Before(s.next):
 		f.lookWithin(max(l.restTill.Sub(now), s.next.Sub(now)))

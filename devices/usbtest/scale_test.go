@@ -59,17 +59,20 @@ func TestGuestScaleDriver(t *testing.T) {
 				set  func(bool)
 				want error
 			}{{sim.SetMotion, scale.ErrNotStable}, {sim.SetOverload, scale.ErrOverload}, {sim.SetBelowZero, scale.ErrBelowZero}} {
-				fault.set(true)
+				fault.set(true) // a report may be on its way
+				usbtest.Await(t, "it shows "+fault.want.Error(), func() bool { return s.Info().Status.Text == fault.want.Error() })
 				weigh(t, s, "", fault.want)
 				fault.set(false)
+				usbtest.Await(t, "it shows no more", func() bool { return s.Info().Status.Text == "" })
 			}
 			sim.SetOnChange(true)
 			sim.Put("02.500")
-			for range 3 { // the first may come by itself, the others are asked for
+			usbtest.Await(t, "the new weight", func() bool { r, err := s.Read(t.Context()); return err == nil && r.Weight == "2.500" })
+			for range 2 { // it says nothing more by itself and is asked
 				weigh(t, s, "2.500", nil)
 			}
 			sim.SetDeaf(true)
-			weigh(t, s, "", scale.ErrNoAnswer)
+			usbtest.Await(t, "it is silent", func() bool { _, err := s.Read(t.Context()); return errors.Is(err, scale.ErrNoAnswer) })
 			trouble(t, s, port.Silent)
 			sim.SetDeaf(false)
 			sim.SetOnChange(false)

@@ -71,8 +71,10 @@ type Printer struct {
 	all      strings.Builder
 	images   []*image.Gray
 	raster   *raster
-	passing  bool        // what comes is for the display
-	stored   *image.Gray // by GS ( L, waiting to be printed
+	passing  bool               // what comes is for the display
+	stored   *image.Gray        // by GS ( L, waiting to be printed
+	kept     map[string]picture // by GS ( L under a key; no reset and no power cut takes them
+	written  int                // times that memory was written
 	pulses   [2]int
 	qr       string
 	module   int // dots of a barcode's narrowest bar
@@ -318,6 +320,13 @@ func (p *Printer) Images() []*image.Gray {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]*image.Gray(nil), p.images...)
+}
+
+// MemoryWrites counts how often an image was written into the memory that outlasts power. Real ones wear out by it.
+func (p *Printer) MemoryWrites() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.written
 }
 
 // Pulses counts the drawer pulses on pin 2 or pin 5.

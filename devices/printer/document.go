@@ -121,7 +121,7 @@ func (o *Op) fields() (map[string]any, bool) {
 	case "qrcode":
 		return map[string]any{"op": &o.Op, "data": &o.Data, "size": &o.Size, "level": &o.Level, "align": &o.Align}, true
 	case "image":
-		return map[string]any{"op": &o.Op, "png": &o.PNG, "width": &o.Width, "align": &o.Align, "dither": &o.Dither}, true
+		return map[string]any{"op": &o.Op, "png": &o.PNG, "stored": &o.Stored, "width": &o.Width, "align": &o.Align, "dither": &o.Dither}, true
 	case "feed":
 		return map[string]any{"op": &o.Op, "lines": &o.Lines}, true
 	case "cut":
@@ -365,6 +365,10 @@ func (c *checker) qrData(op Op, columns int) {
 }
 
 func (c *checker) image(op Op, columns int) {
+	if op.Stored != "" {
+		c.stored(op)
+		return
+	}
 	dots := Dots(columns)
 	if op.Width < 0 || op.Width > dots {
 		c.fail("width", fmt.Sprintf("must be from 1 to %d dots, the width of the paper", dots))
@@ -373,4 +377,24 @@ func (c *checker) image(op Op, columns int) {
 	if _, err := Raster(op, dots); err != nil {
 		c.fail("png", err.Error())
 	}
+}
+
+// stored is an image in the printer's own memory: it is printed as it was stored.
+func (c *checker) stored(op Op) {
+	switch {
+	case !ValidKey(op.Stored):
+		c.fail("stored", "must be two characters, from the space to ~: the key code the image was stored under")
+	case len(op.PNG) > 0:
+		c.fail("stored", "and png are both given; give one of them")
+	case op.Width != 0:
+		c.fail("width", "does not apply to a stored image")
+	case op.Dither:
+		c.fail("dither", "does not apply to a stored image")
+	}
+}
+
+// ValidKey reports whether s can be the key code of an image in a printer's memory: two bytes from 20h to 7Eh (ESC/POS,
+// GS ( L function 67).
+func ValidKey(s string) bool {
+	return len(s) == 2 && s[0] >= ' ' && s[0] <= '~' && s[1] >= ' ' && s[1] <= '~'
 }

@@ -27,12 +27,14 @@ func TestParseDocument(t *testing.T) {
 		{"op":"columns","cells":[{"text":"a","width":4,"bold":true},{"text":"b","align":"right"}]},
 		{"op":"barcode","symbology":"ean8","data":"1234567","text":false},
 		{"op":"image","png":"AQI=","width":8,"dither":true},
+		{"op":"image","stored":"LG"},
 		{"op":"drawer","pin":5}]`))
 	want := Document{
 		{Op: "text", Text: "Hi", Align: "center", Bold: true, Width: 2, Height: 2, Font: "b", Underline: true},
 		{Op: "columns", Cells: []Cell{{Text: "a", Width: 4, Bold: true}, {Text: "b", Align: "right"}}},
 		{Op: "barcode", Symbology: "ean8", Data: "1234567", ShowText: &no},
 		{Op: "image", PNG: []byte{1, 2}, Width: 8, Dither: true},
+		{Op: "image", Stored: "LG"},
 		{Op: "drawer", Pin: 5},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -127,6 +129,16 @@ func TestCheck(t *testing.T) {
 		"qr level":          {Document{{Op: "qrcode", Data: "a", Level: "X"}}, "document[0].level"},
 		"qr size":           {Document{{Op: "qrcode", Data: "a", Size: 17}}, "document[0].size"},
 		"image":             {Document{{Op: "image", PNG: pngOf(t, 10, 10)}}, ""},
+		"stored":            {Document{{Op: "image", Stored: "LG", Align: "right"}}, ""},
+		"stored space":      {Document{{Op: "image", Stored: " ~"}}, ""},
+		"stored short":      {Document{{Op: "image", Stored: "L"}}, "document[0].stored"},
+		"stored long":       {Document{{Op: "image", Stored: "LOG"}}, "document[0].stored"},
+		"stored wide":       {Document{{Op: "image", Stored: "é"}}, "document[0].stored"},
+		"stored control":    {Document{{Op: "image", Stored: "L\x7f"}}, "document[0].stored"},
+		"stored and png":    {Document{{Op: "image", Stored: "LG", PNG: pngOf(t, 10, 10)}}, "document[0].stored"},
+		"stored dither":     {Document{{Op: "image", Stored: "LG", Dither: true}}, "document[0].dither"},
+		"stored width":      {Document{{Op: "image", Stored: "LG", Width: 8}}, "document[0].width"},
+		"image of nothing":  {Document{{Op: "image"}}, "document[0].png"},
 		"image broken":      {Document{{Op: "image", PNG: []byte("GIF89a")}}, "document[0].png"},
 		"image cut":         {Document{{Op: "image", PNG: pngOf(t, 100, 100)[:60]}}, "document[0].png"},
 		"image wide":        {Document{{Op: "image", PNG: pngOf(t, 10, 10), Width: 505}}, "document[0].width"},

@@ -276,7 +276,9 @@ func PreviewText(doc Document, columns int) string {
 		case "qrcode":
 			label("[QR "+op.Data+"]", op.Align)
 		case "image":
-			if img, err := Raster(op, Dots(columns)); err == nil {
+			if op.Stored != "" {
+				label("[STORED IMAGE "+op.Stored+"]", op.Align)
+			} else if img, err := Raster(op, Dots(columns)); err == nil {
 				label(fmt.Sprintf("[IMAGE %dx%d]", img.Width, img.Height), op.Align)
 			}
 		case "feed":

@@ -37,6 +37,7 @@ type Op struct {
 	Size      int    `json:"size,omitempty" doc:"QR code: 1 to 16 dots a module"`
 	Level     string `json:"level,omitempty" enum:"L,M,Q,H"`
 	PNG       []byte `json:"png,omitempty"`
+	Stored    string `json:"stored,omitempty" doc:"Key code of an image in the printer's own memory, two characters, in place of png"`
 	Dither    bool   `json:"dither,omitempty"`
 	Lines     int    `json:"lines,omitempty"`
 	Mode      string `json:"mode,omitempty" enum:"partial,full"`

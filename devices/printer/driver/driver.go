@@ -176,6 +176,12 @@ func (p *Printer) Check(doc printer.Document) error {
 	if err := printer.Check(doc, p.lang.Columns()); err != nil {
 		return err
 	}
+	for i, op := range doc {
+		if op.Stored != "" { // only escpos knows them, by a Check of its own
+			return &printer.DocumentError{Field: fmt.Sprintf("document[%d].stored", i),
+				Message: "this driver prints no images from the printer's memory; give png"}
+		}
+	}
 	_, err := p.lang.Encode(doc)
 	return err
 }

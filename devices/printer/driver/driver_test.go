@@ -117,6 +117,19 @@ func TestNobodyRuns(t *testing.T) {
 	}
 }
 
+// TestStoredImages: a driver without a Check of its own refuses images that only a printer's memory has.
+func TestStoredImages(t *testing.T) {
+	p, err := New(Config{Name: "front", Language: mute{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.Check(printer.Document{{Op: "rule"}, {Op: "image", Stored: "LG"}})
+	var refused *printer.DocumentError
+	if !errors.As(err, &refused) || refused.Field != "document[1].stored" {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestTakesNothing: a printer that takes no bytes and says nothing is blocked for being offline, and given up on after
 // its time; not one byte left, so the job is not lost.
 func TestTakesNothing(t *testing.T) {

@@ -213,8 +213,11 @@ func (e *encoder) qrcode(op printer.Op) {
 
 // image sends GS v 0 rasters, in stripes.
 func (e *encoder) image(op printer.Op) *printer.DocumentError {
-	if !e.profile.pictures {
+	if !e.profile.pictures && op.Stored == "" {
 		return &printer.DocumentError{Field: "op", Message: "this model prints no pictures; leave it out"}
+	}
+	if op.Stored != "" {
+		return e.storedImage(op)
 	}
 	img, err := printer.Raster(op, printer.Dots(e.profile.columns))
 	if err != nil {

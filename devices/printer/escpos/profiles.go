@@ -20,6 +20,7 @@ type profile struct {
 	processID bool // confirms jobs by GS ( H fn 48
 	pulse     bool // opens a drawer in real time (DLE DC4 fn 1), also where it does not confirm jobs
 	pictures  bool // knows GS v 0
+	stored    bool // keeps images in its own memory (GS ( L fn 67 and 69)
 	kanji     bool // starts in a multi-byte mode that must be left (FS .)
 	pages     []codepage.Page
 }
@@ -33,6 +34,7 @@ type model struct {
 	RealTimePulse bool            `json:"realTimePulse"`
 	CodePages     map[string]byte `json:"codePages"`          // number of ESC t by the page's name
 	Pictures      *bool           `json:"pictures,omitempty"` // false where it has no GS v 0
+	Stored        bool            `json:"stored,omitempty"`   // keeps images in its own memory (GS ( L, functions 67 and 69)
 }
 
 //go:embed profiles.json
@@ -136,7 +138,7 @@ func (m model) profile() (profile, error) {
 		return profile{}, fmt.Errorf("codePages: %w", err)
 	}
 	return profile{columns: m.Columns, processID: m.ProcessID, pulse: m.RealTimePulse, kanji: true, pages: pages,
-		pictures: m.Pictures == nil || *m.Pictures}, nil
+		pictures: m.Pictures == nil || *m.Pictures, stored: m.Stored}, nil
 }
 
 // numbers are those that Epson's command reference gives to ESC t.

@@ -24,6 +24,10 @@ KNOWN = {"437", "850", "860", "863", "865", "iso8859-7", "1252", "866", "852", "
 COLUMNS = {"NT-80-V-UL": 48}
 # Process id: Epson's page on GS ( H function 48, less those that an older edition excludes.
 NO_PROCESS_ID = {"TM-T88II", "TM-T88III", "TM-U220", "TM-U220B"}
+# NV graphics (GS ( L functions 67 and 69): Epson's programming guide and the technical reference guides of the models,
+# less those that only know FS q or nothing; Wincor Nixdorf's programmer's guide of TH230 and TH230+.
+NO_NV_GRAPHICS = {"TM-T88II", "TM-T88III", "TM-U220", "TM-U220B"}
+NV_GRAPHICS = {"TH230", "TH230Plus"}
 NO_DRAWER = {"TM-P80", "TM-P80-42col"}
 
 
@@ -100,6 +104,8 @@ def main():
             "realTimePulse": epson and key not in NO_DRAWER, "codePages": pages})
         if not p["features"].get("bitImageRaster"):
             profiles[-1]["pictures"] = False
+        if epson and key not in NO_NV_GRAPHICS or key in NV_GRAPHICS:
+            profiles[-1]["stored"] = True
     with open("profiles.json", "w", encoding="utf-8") as f:
         f.write("[\n" + ",\n".join(json.dumps(p) for p in profiles) + "\n]\n")
     tables = {n: codec_table(c) for n, c in CODECS.items()}

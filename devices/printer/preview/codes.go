@@ -112,3 +112,18 @@ func isBlack(symbol image.Image, x, y int) bool {
 	r, _, _, _ := symbol.At(x, y).RGBA()
 	return r < 0x8000
 }
+
+// stored draws a box with the name of an image that only the printer has, since its size is not known here.
+func (l *layout) stored(op printer.Op) {
+	const border, padding = 2, 12
+	name := "stored image " + op.Stored
+	t := text{cell: image.Pt(cellA, heightA), w: 1, h: 1, glyphs: glyphs(name)}
+	inner := t.box().Max
+	box := image.Rect(0, 0, inner.X+2*padding, inner.Y+2*padding)
+	x := l.before(box.Dx(), op.Align)
+	l.add(item{at: image.Pt(x, l.height), rects: []image.Rectangle{
+		image.Rect(0, 0, box.Max.X, border), image.Rect(0, box.Max.Y-border, box.Max.X, box.Max.Y),
+		image.Rect(0, 0, border, box.Max.Y), image.Rect(box.Max.X-border, 0, box.Max.X, box.Max.Y),
+	}, label: name}, 0)
+	l.add(item{at: image.Pt(x+padding, l.height+padding), text: &t}, box.Dy())
+}

@@ -178,6 +178,31 @@ func TestImage(t *testing.T) {
 
 // TestBarcode compares with the bars of the EAN-13 in section 5.2.1 of the GS1 General Specifications' method, written
 // out by hand: 4 leads to the parity LGLLGG.
+// TestStoredImage: what only the printer has is a box with its name.
+func TestStoredImage(t *testing.T) {
+	r := newRenderer(t, nil)
+	doc := printer.Document{{Op: "image", Stored: "<&", Align: "center"}, {Op: "text", Text: "A"}}
+	d := drawPNG(t, r, 42, doc...)
+	if d.Bounds().Dy() != 24+2*12+lineFeed { // the name with space around it, and a line
+		t.Errorf("%d dots high", d.Bounds().Dy())
+	}
+	left := 0
+	for left < 511 && !d.black(left, 24) {
+		left++
+	}
+	right := 511 - left
+	if left != (512-(15*12+24))/2 || !d.black(right, 24) || d.black(left-1, 24) || d.black(right+1, 24) || d.ink(image.Rect(left, 0, right, 48)) < 4*(right-left) {
+		t.Errorf("box from %d to %d", left, right)
+	}
+	svg, err := r.SVG(doc, 42)
+	if err != nil || !strings.Contains(string(svg.Data), "stored image &lt;&amp;") {
+		t.Errorf("%v in\n%s", err, svg.Data)
+	}
+	if text := printer.PreviewText(doc[:1], 32); text != strings.Repeat(" ", 7)+"[STORED IMAGE <&]\n" {
+		t.Errorf("text %q", text)
+	}
+}
+
 func TestBarcode(t *testing.T) {
 	const bars = "101" + "0001101" + "0100111" + "0101111" + "0111101" + "0001001" + "0110011" + "01010" +
 		"1000010" + "1000010" + "1000010" + "1110100" + "1000010" + "1100110" + "101"

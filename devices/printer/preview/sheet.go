@@ -105,6 +105,10 @@ func (l *layout) op(op printer.Op) {
 	case "qrcode":
 		l.qrcode(op)
 	case "image":
+		if op.Stored != "" {
+			l.stored(op)
+			return
+		}
 		// The printer is sent whole bytes, and aligns those.
 		if img, err := printer.Raster(op, printer.Dots(l.columns)); err == nil {
 			l.add(item{at: image.Pt(l.before(img.Stride*8, op.Align), l.height), bitmap: &img, label: "image"}, img.Height)

@@ -49,10 +49,12 @@ func (e *env) device(name string, category devices.Category) (*client.Client, de
 }
 
 type printTestCmd struct {
-	Name    string        `arg:"" optional:"" help:"Of the printer in the configuration; may be left out where there is one."`
-	Receipt string        `help:"Print a made-up receipt instead: sale, refund, duplicate or bare." enum:",sale,refund,duplicate,bare" default:"" placeholder:"KIND"`
-	Wait    time.Duration `help:"How long to wait for the paper." default:"20s"`
-	JSON    bool          `help:"The print job as one line of JSON."`
+	Name      string        `arg:"" optional:"" help:"Of the printer in the configuration; may be left out where there is one."`
+	Receipt   string        `help:"Print a made-up receipt instead: sale, refund, duplicate or bare." enum:",sale,refund,duplicate,bare" default:"" placeholder:"KIND"`
+	StoreLogo string        `help:"Write this PNG into the printer's own memory, once, and print it from there. That memory wears out." placeholder:"FILE"`
+	Key       string        `help:"Two characters to store it under." placeholder:"LG"`
+	Wait      time.Duration `help:"How long to wait for the paper." default:"20s"`
+	JSON      bool          `help:"The print job as one line of JSON."`
 }
 
 // Run prints a test page and says whether the printer confirmed it. Exit 0 only if it was printed or sent.
@@ -64,6 +66,9 @@ func (c printTestCmd) Run(e *env) error {
 	columns, err := paperWidth(e.ctx, a, d.Name)
 	if err != nil {
 		return err
+	}
+	if c.StoreLogo != "" || c.Key != "" {
+		return c.storeLogo(e, a, d, columns)
 	}
 	key := "print-test-" + uuid.NewString()
 	page := testPage(d, columns, letters())

@@ -54,10 +54,11 @@ type Store struct {
 
 // Receipt is how the store wants its receipts.
 type Receipt struct {
-	Template string            `toml:"template"` // path of the store's own layout
-	Logo     string            `toml:"logo"`     // path of a PNG
-	Footer   []string          `toml:"footer"`   // lines
-	Words    map[string]string `toml:"words"`    // in place of the locale's
+	Template   string            `toml:"template"`    // path of the store's own layout
+	Logo       string            `toml:"logo"`        // path of a PNG
+	StoredLogo string            `toml:"stored_logo"` // key code of an image in the printer's own memory
+	Footer     []string          `toml:"footer"`      // lines
+	Words      map[string]string `toml:"words"`       // in place of the locale's
 
 	Form *receipt.Form `toml:"-"` // of all of them, and of Store
 }

@@ -16,6 +16,7 @@ func (l *loader) checkReceipt(c *Config) {
 	o := receipt.Options{
 		Store:  receipt.Store{Name: c.Store.Name, TaxID: c.Store.TaxID, Footer: c.Receipt.Footer},
 		Locale: c.Store.Locale, Location: c.Store.Location, Currency: c.Store.Currency, Words: c.Receipt.Words,
+		StoredLogo: c.Receipt.StoredLogo,
 	}
 	if c.Store.Address != "" {
 		o.Store.Address = strings.Split(c.Store.Address, "\n")

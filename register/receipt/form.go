@@ -3,6 +3,7 @@ package receipt
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,10 @@ type Options struct {
 	Location *time.Location // of the store; nil is UTC
 	Currency string         // of the receipts that a template is tried on
 	Logo     []byte         // PNG; nil for none
-	Words    map[string]string
+	// StoredLogo is the key code of an image in the printer's own memory, which heads each receipt in place of Logo; "" for
+	// none. Printers that keep no images refuse such a receipt.
+	StoredLogo string
+	Words      map[string]string
 	// Template is the text of the store's own layout, "" for the one built in; TemplateName names it in errors.
 	Template     string
 	TemplateName string
@@ -39,7 +43,7 @@ const MaxTemplate = 256 << 10
 
 // OptionError refuses one of the Options.
 type OptionError struct {
-	Option  string // locale, logo, template or words.NAME
+	Option  string // locale, logo, stored_logo, template or words.NAME
 	Line    int    // of the template, 0 where none is to blame
 	Message string
 	Hint    string
@@ -79,6 +83,13 @@ func NewForm(o Options) (*Form, error) {
 			return nil, &OptionError{Option: "logo", Message: "is no image that can be printed", Hint: "take a PNG of at most 500 by 500 dots, black on white"}
 		}
 		f.logo = base64.StdEncoding.EncodeToString(o.Logo)
+	}
+	switch {
+	case o.StoredLogo == "":
+	case !printer.ValidKey(o.StoredLogo):
+		return nil, &OptionError{Option: "stored_logo", Message: "is not two characters from the space to ~", Hint: "take the key the logo was stored under, like LG"}
+	case len(o.Logo) > 0:
+		return nil, &OptionError{Option: "stored_logo", Message: "and logo are both set", Hint: "leave one of them out"}
 	}
 	if f.builtin, err = f.compile(builtinName, builtinText); err != nil {
 		return nil, fmt.Errorf("layout that is built in: %w", err)
@@ -155,10 +166,14 @@ func (l *layout) lay(f *Form, data *Data) (printer.Document, error) {
 	if err != nil {
 		return nil, l.blame(err, lines)
 	}
+	doc := r.Document
 	if f.locale.rtl {
-		return mirrored(r.Document), nil
+		doc = mirrored(doc)
 	}
-	return r.Document, nil
+	if key := f.options.StoredLogo; key != "" {
+		doc = slices.Insert(doc, 0, printer.Op{Op: "image", Stored: key, Align: "center"})
+	}
+	return doc, nil
 }
 
 // mirrored turns a document round for paper that is read from right to left. Codes and images stay where they are, and

@@ -1,8 +1,11 @@
 package receipt
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"image"
+	"image/png"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +14,8 @@ import (
 
 	"github.com/govalues/decimal"
 	"golang.org/x/text/language"
+
+	"storeagent/devices/printer"
 )
 
 // TestNumbers holds sums, numbers and times of locales against what their speakers write. "_" is a blank that does not
@@ -122,7 +127,35 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// TestStoredLogo heads every receipt, in place of a logo of the template's, also on paper read from right to left.
+func TestStoredLogo(t *testing.T) {
+	for _, locale := range []string{"en-US", "ar-EG"} {
+		for _, kind := range SampleKinds() {
+			f, err := NewForm(Options{Locale: locale, StoredLogo: "L1", Currency: "USD"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := f.Layout(Sample(kind, "USD", 42))
+			if err != nil || got.Problem != nil {
+				t.Fatal(err, got.Problem)
+			}
+			first := got.Document[0]
+			if first.Op != "image" || first.Stored != "L1" || first.PNG != nil || first.Align != "center" || len(got.Document) < 5 {
+				t.Errorf("%s, %s begins with %+v", locale, kind, first)
+			}
+			if err := printer.Check(got.Document, 42); err != nil {
+				t.Errorf("%s, %s: %v", locale, kind, err)
+			}
+		}
+	}
+}
+
 func TestRefusedOptions(t *testing.T) {
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 1, 1))); err != nil {
+		t.Fatal(err)
+	}
+	dot := b.Bytes()
 	for _, c := range []struct {
 		o      Options
 		option string
@@ -134,6 +167,8 @@ func TestRefusedOptions(t *testing.T) {
 		{Options{Words: map[string]string{"totl": "x"}}, "words.totl", "is no word"},
 		{Options{Logo: []byte("GIF89a")}, "logo", "no image"},
 		{Options{Logo: make([]byte, MaxLogo+1)}, "logo", "at most"},
+		{Options{StoredLogo: "LOGO"}, "stored_logo", "two characters"},
+		{Options{StoredLogo: "LG", Logo: dot}, "stored_logo", "both"},
 	} {
 		_, err := NewForm(c.o)
 		var bad *OptionError

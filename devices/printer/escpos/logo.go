@@ -14,7 +14,7 @@ const maxLogoRows = 1200
 // of a line, where every operation begins.
 func (e *encoder) storedImage(op printer.Op) *printer.DocumentError {
 	if !e.profile.stored {
-		return &printer.DocumentError{Field: "stored", Message: "this model is not known to keep images in its memory; give png, or name its profile, or say \"stored\": true in a profile of its own"}
+		return &printer.DocumentError{Field: "stored", Message: "this model is not known to keep images in its memory; give png, or set its profile; a profile file says it with stored"}
 	}
 	e.modes(printer.Op{}, alignCode(op.Align))
 	e.put(gs, '(', 'L', 6, 0, '0', 'E', op.Stored[0], op.Stored[1], 1, 1)
@@ -30,7 +30,7 @@ func StoreImage(png []byte, key string, columns int) ([]byte, error) {
 	}
 	img, err := printer.Raster(printer.Op{PNG: png}, printer.Dots(columns))
 	if err != nil {
-		return nil, fmt.Errorf("the image %w", err)
+		return nil, fmt.Errorf("the file %w", err)
 	}
 	if img.Height > maxLogoRows {
 		return nil, fmt.Errorf("the image would be %d dots long, at most %d are stored", img.Height, maxLogoRows)

@@ -16,8 +16,10 @@ import (
 	"storeagent/register/wire"
 )
 
-// perByte is how much longer than other jobs a logo may take: 9600 baud is about one byte a millisecond.
-const perByte = 2 * time.Millisecond
+const (
+	perByte = 2 * time.Millisecond // how much longer than other jobs a logo may take: 9600 baud is about one byte a millisecond
+	maxWait = 2 * time.Minute      // the longest that the agent waits for a job in one call
+)
 
 // logoStorer puts an image into the memory of one printer, in three jobs that each end before the next begins, so that
 // nothing is ever written by a job that waits for paper.
@@ -89,7 +91,7 @@ func (s *logoStorer) print(c wire.Content) (printer.Job, error) {
 	if err != nil {
 		return printer.Job{}, err
 	}
-	job, err := s.agent.PrintJob(s.e.ctx, accepted.ID, s.wait+time.Duration(len(c.Raw))*perByte)
+	job, err := s.agent.PrintJob(s.e.ctx, accepted.ID, min(s.wait+time.Duration(len(c.Raw))*perByte, maxWait))
 	if err != nil {
 		return printer.Job{}, err
 	}

@@ -24,8 +24,9 @@ KNOWN = {"437", "850", "860", "863", "865", "iso8859-7", "1252", "866", "852", "
 COLUMNS = {"NT-80-V-UL": 48}
 # Process id: Epson's page on GS ( H function 48, less those that an older edition excludes.
 NO_PROCESS_ID = {"TM-T88II", "TM-T88III", "TM-U220", "TM-U220B"}
-# NV graphics (GS ( L functions 67 and 69): Epson's programming guide and the technical reference guides of the models,
-# less those that only know FS q or nothing; Wincor Nixdorf's programmer's guide of TH230 and TH230+.
+# NV graphics (GS ( L functions 67 and 69): in Epson's own manuals of TM-L90, TM-T88V and TM-T20III, and taken from those
+# for the models of the same generations, less older ones that know FS q or nothing. TH230, TH230+: Wincor Nixdorf's
+# programmer's guide.
 NO_NV_GRAPHICS = {"TM-T88II", "TM-T88III", "TM-U220", "TM-U220B"}
 NV_GRAPHICS = {"TH230", "TH230Plus"}
 NO_DRAWER = {"TM-P80", "TM-P80-42col"}

@@ -148,6 +148,7 @@ func TestNoCardDataOfCapturedTraffic(t *testing.T) {
 	if p, err := ts.pay(ts.ctx, "pay-card", "1.00"); err == nil { // two terminals: it must be named
 		t.Errorf("%+v", p)
 	}
+	ts.terminalIs("card", devices.Ready)
 	if p := ts.payAt("card", "pay-first", "1.00"); p.State != payments.Approved {
 		t.Errorf("%s %s", p.State, p.Problem)
 	}

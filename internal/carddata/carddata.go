@@ -4,8 +4,10 @@
 // It is called by devices/scanner and register, and imports nothing of this module. A card number is what ISO/IEC 7812
 // describes: 13 to 19 digits with the check digit of its annex B (Luhn), in the range of an issuer of payment cards.
 // Tracks are those of ISO/IEC 7813. A valid GTIN (GS1 General Specifications, 7.9) is no card number, though one EAN-13
-// in ten passes Luhn.
+// in ten passes Luhn. Nor are there any in a UUID (RFC 9562), whose groups are digits often enough to look like one.
 package carddata
+
+import "strings"
 
 // LooksLikeCard reports whether the whole text, spaces and dashes between its digits aside, is a card number, or
 // whether it holds track data or a card number among other text. A number that begins with one of allow (gift card
@@ -26,6 +28,7 @@ func LooksLikeCard(text string, allow []string) bool {
 
 // FindCard finds the first card number or track in a text: the bytes from start to end.
 func FindCard(text string) (start, end int, ok bool) {
+	text = withoutUUIDs(text)
 	for at := 0; at < len(text); {
 		if end, ok := track(text, at); ok {
 			return at, end, true
@@ -42,6 +45,45 @@ func FindCard(text string) (start, end int, ok bool) {
 	}
 	return 0, 0, false
 }
+
+// uuidSize is the length of a UUID's text: 8, 4, 4, 4 and 12 hexadecimal digits with dashes between (RFC 9562, section 4).
+const uuidSize = 36
+
+// withoutUUIDs puts as many letters in the place of each UUID that stands by itself.
+func withoutUUIDs(text string) string {
+	var out []byte
+	for at := 0; at+uuidSize <= len(text); at++ {
+		if text[at+8] != '-' || !isUUID(text[at:at+uuidSize]) || at > 0 && alphanumeric(text[at-1]) ||
+			at+uuidSize < len(text) && alphanumeric(text[at+uuidSize]) {
+			continue
+		}
+		if out == nil {
+			out = []byte(text)
+		}
+		for i := range uuidSize {
+			out[at+i] = 'x'
+		}
+		at += uuidSize - 1
+	}
+	if out == nil {
+		return text
+	}
+	return string(out)
+}
+
+// isUUID checks 36 bytes: dashes, hexadecimal digits, a version from 1 to 8 and the variant of RFC 9562.
+func isUUID(s string) bool {
+	for i := range len(s) {
+		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash && s[i] != '-' || !dash && !hexadecimal(s[i]) {
+			return false
+		}
+	}
+	return '1' <= s[14] && s[14] <= '8' && strings.IndexByte("89abAB", s[19]) >= 0
+}
+
+func hexadecimal(c byte) bool { return digit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+func alphanumeric(c byte) bool { return digit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 // The bounds of a primary account number.
 const (

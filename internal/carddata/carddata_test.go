@@ -1,6 +1,8 @@
 package carddata
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -102,4 +104,41 @@ func FuzzFindCard(f *testing.F) {
 			t.Fatalf("%q not found between %q", card, text)
 		}
 	})
+}
+
+// TestUUIDsAreNoCards holds that an id never is taken for a card number, in whatever text it stands; all of these are
+// digits, so that many hold a number that would pass.
+func TestUUIDsAreNoCards(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	broken := 0
+	for range 20000 {
+		id := []byte("00000000-0000-7000-8000-000000000000")
+		for i := range id {
+			if id[i] == '0' {
+				id[i] = '0' + byte(rnd.IntN(10))
+			}
+		}
+		if LooksLikeCard("x"+string(id), nil) { // no UUID
+			broken++
+		}
+		for _, text := range []string{"%s", "sale-%s", `{"paymentId":"%s"}`, "5 %s 4111", "id %[1]s and %[1]s"} {
+			if text = fmt.Sprintf(text, id); LooksLikeCard(text, nil) {
+				t.Fatalf("%q is taken for a card", text)
+			}
+		}
+		if text := string(id) + " 4111111111111111"; !LooksLikeCard(text, nil) {
+			t.Fatalf("%q is not taken for a card", text)
+		}
+	}
+	if broken == 0 {
+		t.Error("none of them would have been taken for a card")
+	}
+	for _, text := range []string{
+		"4111-1111-1111-1111-000000000000", "41111111-1111-1111-0111-111111111111", "41111111-1111-1111-8111-1111111111111",
+		"%B4111111111111111^A/B^01a20134-1111-7111-8111-111111111111?",
+	} {
+		if !LooksLikeCard(text, nil) {
+			t.Errorf("%q is not taken for a card", text)
+		}
+	}
 }

@@ -291,15 +291,16 @@ func TestSpoolerRetriesUntilReady(t *testing.T) {
 			return plain.Print(ctx, j, doc, p)
 		}
 		s, _ := run(t, m, d)
-		first, second := submit(t, s, request("a")), submit(t, s, request("b"))
+		first := submit(t, s, request("a"))
 		synctest.Wait()
+		second := submit(t, s, request("b"))
 		if j, err := s.Job(t.Context(), first.ID); err != nil || j.State != printer.Blocked || j.Reason != printer.CoverOpen || !strings.Contains(j.Error, "cover is open") {
 			t.Fatalf("%+v, %v", j, err)
 		}
 		if j := final(t, s, second.ID); j.State != printer.Printed || j.Reason != "" || j.Error != "" {
 			t.Fatalf("%+v", j)
 		}
-		if got, want := m.heard(), "queued queued blocked:cover_open blocked:offline sending printed sending printed"; got != want {
+		if got, want := m.heard(), "queued blocked:cover_open queued blocked:offline sending printed sending printed"; got != want {
 			t.Fatalf("events %q, want %q", got, want)
 		}
 		if got := plain.lines(); !reflect.DeepEqual(got, []string{"a", "<drawer>", "b", "<drawer>"}) {

@@ -418,6 +418,13 @@ func (d *day) lineDies(ctx context.Context) error {
 	d.shop.line.cut()
 	d.shop.cloud.Heal()
 	d.shop.cloud.Gzip(true)
+	// The next sale shall find the outage known: one sent into a dying line would be a second one in doubt.
+	if err := d.until(ctx, "the agent knows that the cloud is away", func() (bool, error) {
+		q, err := d.till.Queue(ctx)
+		return q.Connection == offline.Offline, err
+	}); err != nil {
+		return err
+	}
 	d.say("Sale %s was sent and its answer will never come. Nobody on this side can know whether the cloud took it.", d.sales[len(d.sales)-1])
 	return nil
 }
@@ -440,12 +447,6 @@ func (d *day) sellOffline(ctx context.Context) error {
 		if err := d.print(ctx, sale.ID); err != nil {
 			return err
 		}
-	}
-	if err := d.until(ctx, "the agent knows that the cloud is away", func() (bool, error) {
-		q, err := d.till.Queue(ctx)
-		return q.Connection == offline.Offline, err
-	}); err != nil {
-		return err
 	}
 	q, err := d.till.Queue(ctx)
 	if err != nil {

@@ -1,17 +1,13 @@
 package escpos
 
 import (
-	"bytes"
+	"cmp"
 	_ "embed" // profiles.json
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"slices"
-	"strings"
 
 	"storeagent/devices/printer/codepage"
+	"storeagent/devices/printer/driver"
 )
 
 // profile is what the driver must know of a model.
@@ -40,94 +36,36 @@ type model struct {
 //go:embed profiles.json
 var models []byte // names and code pages from escpos-printer-db, see tables.py
 
-// generic are profiles of no model: 58 and 80 mm paper with the code pages that nearly every clone has.
-func generic(name string) (model, bool) {
+// known are the models that profiles.json names, another name of one of them, and two of no model: 58 and 80 mm paper
+// with the code pages that nearly every clone has.
+func known() ([]model, error) {
+	all, err := driver.ParseModels[model](models)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range all {
+		if m.ID == "TM-T88V" {
+			m.ID = "epson-tm-t88v"
+			all = append(all, m)
+			break
+		}
+	}
 	few := map[string]byte{"437": 0, "858": 19, "1252": 16, "852": 18, "866": 17}
-	switch name {
-	case "generic-80mm":
-		return model{ID: name, Columns: 48, CodePages: few}, true
-	case "generic-58mm":
-		return model{ID: name, Columns: 32, CodePages: few}, true
-	}
-	return model{}, false
-}
-
-// alias is the name in lower case that a profile is looked up by.
-func alias(name string) string {
-	switch name = strings.ToLower(name); name {
-	case "":
-		return "default"
-	case "epson-tm-t88v":
-		return "TM-T88V"
-	}
-	return name
-}
-
-func embedded() ([]model, error) {
-	var all []model
-	if err := json.Unmarshal(models, &all); err != nil {
-		return nil, fmt.Errorf("read profiles: %w", err)
-	}
-	return all, nil
+	return append(all, model{ID: "generic-58mm", Columns: 32, CodePages: few}, model{ID: "generic-80mm", Columns: 48, CodePages: few}), nil
 }
 
 // Profiles are the names that Options.Profile takes besides the path of a file.
 func Profiles() []string {
-	names := []string{"epson-tm-t88v", "generic-58mm", "generic-80mm"}
-	all, _ := embedded() // a test reads it
-	for _, m := range all {
-		names = append(names, m.ID)
-	}
-	slices.SortFunc(names, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
-	return names
+	all, _ := known() // a test reads it
+	return driver.ProfileNames(all)
 }
 
-// named gives a profile by name, in any case, or from a file whose path ends in .json.
-func named(name string) (profile, error) {
-	if strings.HasSuffix(name, ".json") {
-		return fromFile(name)
-	}
-	name = alias(name)
-	if m, ok := generic(name); ok {
-		return m.profile()
-	}
-	all, err := embedded()
-	if err != nil {
-		return profile{}, err
-	}
-	for _, m := range all {
-		if strings.EqualFold(m.ID, name) {
-			return m.profile()
-		}
-	}
-	return profile{}, fmt.Errorf("profile %q is neither the path of a .json file nor one of %s", name, strings.Join(Profiles(), ", "))
-}
+// Called implements driver.Model.
+func (m model) Called() string { return m.ID }
 
-// fromFile reads one profile in the form of profiles.json.
-func fromFile(path string) (profile, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the technician names it
-	if err != nil {
-		return profile{}, fmt.Errorf("read profile: %w", err)
-	}
-	var m model
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&m); err != nil {
-		return profile{}, fmt.Errorf("read profile %s: %w", path, err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return profile{}, fmt.Errorf("read profile %s: it holds more than one profile", path)
-	}
-	p, err := m.profile()
-	if err != nil {
-		return profile{}, fmt.Errorf("read profile %s: %w", path, err)
-	}
-	return p, nil
-}
-
-// profile checks a model and puts its pages in order.
-func (m model) profile() (profile, error) {
-	if err := checkColumns(m.Columns); err != nil {
+// Profile implements driver.Model: it checks the model and puts its pages in order.
+func (m model) Profile() (profile, error) {
+	if err := driver.CheckColumns(m.Columns); err != nil {
 		return profile{}, err
 	}
 	if len(m.CodePages) == 0 {
@@ -151,21 +89,18 @@ func numbers() map[string]byte {
 	}
 }
 
-func checkColumns(n int) error {
-	if n < 16 || n > 96 {
-		return fmt.Errorf("columns is %d, must be from 16 to 96", n)
-	}
-	return nil
-}
-
 // newProfile is the profile of the options, with their changes.
 func newProfile(o Options) (profile, error) {
-	p, err := named(o.Profile)
+	all, err := known()
+	if err != nil {
+		return profile{}, err
+	}
+	p, err := driver.NamedProfile(cmp.Or(o.Profile, "default"), all)
 	if err != nil {
 		return profile{}, err
 	}
 	if o.Columns != 0 {
-		if err := checkColumns(o.Columns); err != nil {
+		if err := driver.CheckColumns(o.Columns); err != nil {
 			return profile{}, err
 		}
 		p.columns = o.Columns

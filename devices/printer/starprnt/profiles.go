@@ -1,17 +1,13 @@
 package starprnt
 
 import (
-	"bytes"
+	"cmp"
 	_ "embed" // profiles.json
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
-	"strings"
 
 	"storeagent/devices/printer/codepage"
+	"storeagent/devices/printer/driver"
 )
 
 // profile is what the driver must know of a model.
@@ -61,69 +57,17 @@ func numbers() map[string]byte {
 	}
 }
 
-func embedded() ([]model, error) {
-	var all []model
-	if err := json.Unmarshal(models, &all); err != nil {
-		return nil, fmt.Errorf("read profiles: %w", err)
-	}
-	return all, nil
-}
-
 // Profiles are the names that Options.Profile takes besides the path of a file.
 func Profiles() []string {
-	var names []string
-	all, _ := embedded() // a test reads it
-	for _, m := range all {
-		names = append(names, m.ID)
-	}
-	slices.SortFunc(names, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
-	return names
+	all, _ := driver.ParseModels[model](models) // a test reads it
+	return driver.ProfileNames(all)
 }
 
-// named gives a profile by name, in any case, or from a file whose path ends in .json.
-func named(name string) (profile, error) {
-	if strings.HasSuffix(name, ".json") {
-		return fromFile(name)
-	}
-	if name == "" {
-		name = "star-80mm"
-	}
-	all, err := embedded()
-	if err != nil {
-		return profile{}, err
-	}
-	for _, m := range all {
-		if strings.EqualFold(m.ID, name) {
-			return m.profile()
-		}
-	}
-	return profile{}, fmt.Errorf("profile %q is neither the path of a .json file nor one of %s", name, strings.Join(Profiles(), ", "))
-}
+// Called implements driver.Model.
+func (m model) Called() string { return m.ID }
 
-// fromFile reads one profile in the form of profiles.json.
-func fromFile(path string) (profile, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the technician names it
-	if err != nil {
-		return profile{}, fmt.Errorf("read profile: %w", err)
-	}
-	var m model
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&m); err != nil {
-		return profile{}, fmt.Errorf("read profile %s: %w", path, err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return profile{}, fmt.Errorf("read profile %s: it holds more than one profile", path)
-	}
-	p, err := m.profile()
-	if err != nil {
-		return profile{}, fmt.Errorf("read profile %s: %w", path, err)
-	}
-	return p, nil
-}
-
-// profile checks a model and puts its pages in order.
-func (m model) profile() (profile, error) {
+// Profile implements driver.Model: it checks the model and puts its pages in order.
+func (m model) Profile() (profile, error) {
 	p := profile{columns: m.Columns, raster: m.Raster, enlarge: m.Enlarge, barcodes: m.Barcodes, qr: m.QR, utf8: m.UTF8,
 		counter: m.Counter, pulse: m.Pulse}
 	if p.enlarge == 0 {
@@ -135,7 +79,7 @@ func (m model) profile() (profile, error) {
 	case !slices.Contains([]string{"", rasterGraphics, rasterMode, rasterOnly}, p.raster):
 		return profile{}, fmt.Errorf("raster is %q, must be %s, %s, %s or empty", p.raster, rasterGraphics, rasterMode, rasterOnly)
 	}
-	if err := checkColumns(m.Columns); err != nil {
+	if err := driver.CheckColumns(m.Columns); err != nil {
 		return profile{}, err
 	}
 	if len(m.CodePages) == 0 {
@@ -148,21 +92,18 @@ func (m model) profile() (profile, error) {
 	return p, nil
 }
 
-func checkColumns(n int) error {
-	if n < 16 || n > 96 {
-		return fmt.Errorf("columns is %d, must be from 16 to 96", n)
-	}
-	return nil
-}
-
 // newProfile is the profile of the options, with their changes.
 func newProfile(o Options) (profile, error) {
-	p, err := named(o.Profile)
+	all, err := driver.ParseModels[model](models)
+	if err != nil {
+		return profile{}, err
+	}
+	p, err := driver.NamedProfile(cmp.Or(o.Profile, "star-80mm"), all)
 	if err != nil {
 		return profile{}, err
 	}
 	if o.Columns != 0 {
-		if err := checkColumns(o.Columns); err != nil {
+		if err := driver.CheckColumns(o.Columns); err != nil {
 			return profile{}, err
 		}
 		p.columns = o.Columns

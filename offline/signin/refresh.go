@@ -17,6 +17,8 @@ import (
 )
 
 const (
+	ownTries     = 4         // refreshes that fail in a row before only those who need a token have it tried again
+	unaskedGap   = time.Hour // between refreshes that nobody asked for, after ownTries
 	retryFirst   = time.Second
 	retryCap     = 30 * time.Second
 	retryRefused = 5 * time.Minute  // FlowClient: the server does not know us; somebody has to change something
@@ -198,6 +200,9 @@ func (s *SignIn) due(now time.Time) (at time.Time, ok bool) {
 	if at.Before(s.retryAt) {
 		at = s.retryAt
 	}
+	if s.wanted == nil && at.Before(s.unaskedAt) {
+		at = s.unaskedAt
+	}
 	return at, ok
 }
 
@@ -322,7 +327,7 @@ func (s *SignIn) install(set *tokenSet, still func() bool) error {
 // succeeded takes a fresh set into use; the caller holds mu.
 func (s *SignIn) succeeded(set *tokenSet) {
 	s.set, s.problem, s.outcome = set, nil, ""
-	s.unsure, s.failures, s.retryAt, s.lastErr = false, 0, time.Time{}, nil
+	s.calm()
 	if set.Refresh == "" && s.cfg.Flow != FlowClient {
 		s.problem = &offline.Fault{Code: "no_refresh_token", Message: "the server gave no refresh token, so this sign-in ends with its access token; " +
 			"add offline_access to cloud.scopes, then sign in again"}
@@ -330,6 +335,12 @@ func (s *SignIn) succeeded(set *tokenSet) {
 	s.land(set.Access, nil)
 	poke(s.changed)
 	poke(s.wake)
+}
+
+// calm forgets failures of refreshes; the caller holds mu.
+func (s *SignIn) calm() {
+	s.unsure, s.failures, s.lastErr = false, 0, nil
+	s.retryAt, s.unaskedAt = time.Time{}, time.Time{}
 }
 
 // keep seals the set, as often as it takes, and then runs install with mu held. The old token is dead by then, so a
@@ -396,7 +407,7 @@ func (s *SignIn) drop(epoch uint64, problem *Error) error {
 	}
 	s.epoch++
 	s.set, s.problem = nil, faultOf(problem)
-	s.unsure, s.failures, s.retryAt, s.lastErr = false, 0, time.Time{}, nil
+	s.calm()
 	s.land("", out)
 	s.mu.Unlock()
 	poke(s.changed)
@@ -407,7 +418,10 @@ func (s *SignIn) drop(epoch uint64, problem *Error) error {
 	return out
 }
 
-// postpone plans the next try after a failure that proves nothing against the tokens.
+// postpone plans the next try after a failure that proves nothing against the tokens. The first tries are its own, soon
+// enough for a server's reuse window. In a longer outage it waits to be asked: those who ask in the background are the
+// forwarder's probe and sends, so that refreshes keep to its pace, and a chain whose cloud returns does not come in
+// the step of 50,000 back-offs.
 func (s *SignIn) postpone(epoch uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -442,6 +456,9 @@ func (s *SignIn) postpone(epoch uint64, err error) {
 		}
 	}
 	s.retryAt = time.Now().Add(delay)
+	if s.failures >= ownTries && s.cfg.Flow != FlowClient { // of these there is one
+		s.unaskedAt = s.retryAt.Add(unaskedGap/2 + rand.N(unaskedGap/2))
+	}
 	s.land("", s.lastErr)
 	poke(s.changed)
 }

@@ -114,6 +114,43 @@ func TestRefreshMeetsFaults(t *testing.T) {
 	}
 }
 
+// In an outage the refresh leaves it to those who need a token to try again, so that it keeps to their pace.
+func TestLongOutageIsNotAskedUnasked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, cloudsim.SignInOptions{}, nil)
+		s := w.open()
+		w.run(s)
+		w.signIn(s)
+		w.sim.Fail(-1, cloudsim.SignInFault{Grant: cloudsim.GrantRefresh, Status: 503})
+		time.Sleep(30 * time.Minute) // the token was over after one
+		synctest.Wait()
+		if n := w.sim.Grants(cloudsim.GrantRefresh); n != ownTries && n != ownTries+1 {
+			t.Errorf("%d refreshes within half an hour in which nobody asked, want %d", n, ownTries)
+		}
+		n := w.sim.Grants(cloudsim.GrantRefresh)
+		if _, err := s.AccessToken(t.Context()); err == nil || errors.Is(err, offline.ErrSignedOut) {
+			t.Errorf("AccessToken = %v", err)
+		}
+		if got := w.sim.Grants(cloudsim.GrantRefresh); got != n+1 {
+			t.Errorf("%d refreshes for one who asked", got-n)
+		}
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		// A refresh token that the server lets lapse unused is asked for all the same, seldom.
+		if got := w.sim.Grants(cloudsim.GrantRefresh) - n; got < 24 || got > 50 {
+			t.Errorf("%d refreshes in a day in which nobody asked", got)
+		}
+		w.sim.Heal()
+		w.wantToken(s)
+		w.wantProblem(s, "")
+		time.Sleep(10 * time.Minute) // renewed ahead of time again
+		synctest.Wait()
+		if got := w.sim.Grants(cloudsim.GrantRefresh) - n; got < 35 {
+			t.Errorf("after the outage only %d refreshes", got)
+		}
+	})
+}
+
 // A back-off is never shorter than the server's Retry-After.
 func TestRefreshObeysRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

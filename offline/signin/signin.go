@@ -102,6 +102,7 @@ type SignIn struct {
 	unsure    bool // a refresh was begun and its answer never came
 	failures  int
 	retryAt   time.Time // no refresh before that
+	unaskedAt time.Time // no refresh before that unless somebody waits for it
 	lastErr   error
 	forcedAt  time.Time // when the cloud last refused a token and we got another
 }
@@ -314,7 +315,8 @@ func (s *SignIn) Forget(ctx context.Context) error {
 	old, pending := s.set, s.pending
 	s.epoch++
 	s.set, s.pending, s.outcome, s.problem = nil, nil, "", nil
-	s.forgotten, s.unsure, s.failures, s.retryAt, s.lastErr = true, false, 0, time.Time{}, nil
+	s.forgotten = true
+	s.calm()
 	s.land("", offline.ErrSignedOut)
 	s.mu.Unlock()
 	err := s.vault.discard()

@@ -124,7 +124,7 @@ func TestLongOutageIsNotAskedUnasked(t *testing.T) {
 		w.sim.Fail(-1, cloudsim.SignInFault{Grant: cloudsim.GrantRefresh, Status: 503})
 		time.Sleep(30 * time.Minute) // the token was over after one
 		synctest.Wait()
-		if n := w.sim.Grants(cloudsim.GrantRefresh); n != ownTries && n != ownTries+1 {
+		if n := w.sim.Grants(cloudsim.GrantRefresh); n != ownTries {
 			t.Errorf("%d refreshes within half an hour in which nobody asked, want %d", n, ownTries)
 		}
 		n := w.sim.Grants(cloudsim.GrantRefresh)
@@ -141,6 +141,7 @@ func TestLongOutageIsNotAskedUnasked(t *testing.T) {
 			t.Errorf("%d refreshes in a day in which nobody asked", got)
 		}
 		w.sim.Heal()
+		time.Sleep(retryCap) // one of those may just have failed
 		w.wantToken(s)
 		w.wantProblem(s, "")
 		time.Sleep(10 * time.Minute) // renewed ahead of time again

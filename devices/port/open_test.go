@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestOpenTCP(t *testing.T) {
@@ -51,11 +53,28 @@ func TestOpenTCP(t *testing.T) {
 	if _, err := p.Read(make([]byte, 8)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
-	_ = ln.Close()
 	var pe *Error
-	if _, err := OpenTCP(t.Context(), a); !errors.As(err, &pe) || pe.Kind != Missing || pe.Hint == "" {
+	if _, err := OpenTCP(t.Context(), Address{Scheme: SchemeTCP, Target: deaf(t)}); !errors.As(err, &pe) || pe.Kind != Missing || pe.Hint == "" {
 		t.Errorf("nobody listens: %v", err)
 	}
+}
+
+// deaf is an address where nobody listens, and nobody can begin to until the test ends.
+func deaf(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", at.(*unix.SockaddrInet4).Port)
 }
 
 func TestOpenPlainFile(t *testing.T) {

@@ -30,8 +30,8 @@ func OpenFile(_ context.Context, a Address) (Port, error) {
 	}
 	canWait := f.SetReadDeadline(time.Time{}) == nil
 	if info.Mode().IsRegular() || !canWait { // what cannot wait cannot answer
-		near, far := net.Pipe()
-		return &sink{Conn: near, far: far, file: f, address: a.String()}, nil
+		near, _ := net.Pipe() // the far end is never closed, so that only our own Close ends a read
+		return &sink{Conn: near, file: f, address: a.String()}, nil
 	}
 	return &node{File: f, address: a.String(), closed: make(chan struct{})}, nil
 }
@@ -39,7 +39,6 @@ func OpenFile(_ context.Context, a Address) (Port, error) {
 // sink is a plain file: writes go to the file, reads come from a pipe that nobody ever writes to.
 type sink struct {
 	net.Conn
-	far     net.Conn
 	file    *os.File
 	address string
 }
@@ -61,8 +60,7 @@ func (s *sink) Write(b []byte) (int, error) {
 }
 
 func (s *sink) Close() error {
-	_ = s.Conn.Close() // first, so that a read ends by our own Close
-	_ = s.far.Close()
+	_ = s.Conn.Close()
 	return s.file.Close()
 }
 

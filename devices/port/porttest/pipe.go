@@ -189,7 +189,11 @@ func (p *Playback) SetReadDeadline(t time.Time) error {
 	defer p.mu.Unlock()
 	p.readBy = t
 	if !t.IsZero() {
-		time.AfterFunc(time.Until(t), p.cond.Broadcast)
+		time.AfterFunc(time.Until(t), func() {
+			p.mu.Lock() // not between a reader's look at the time and its wait
+			defer p.mu.Unlock()
+			p.cond.Broadcast()
+		})
 	}
 	p.cond.Broadcast()
 	return nil

@@ -22,6 +22,7 @@ type worker struct {
 
 	use    sync.Mutex // held while the terminal is talked to
 	settle sync.Mutex // held while a payment in doubt is settled, by recovery or by a person
+	abort  sync.Mutex // held while the terminal is asked to stop, so that this meets no later payment
 
 	mu       sync.Mutex
 	attempt  *attempt // the running payment or operation
@@ -90,7 +91,9 @@ func (w *worker) run(ctx context.Context, open []Payment) {
 // pay runs one payment or operation to its end.
 func (w *worker) pay(ctx context.Context, a *attempt) {
 	a.ctx = ctx
+	w.abort.Lock() // a wish to stop the payment before is through by now
 	a.refresh()
+	w.abort.Unlock()
 	err := w.do(ctx, a)
 	w.mu.Lock()
 	if w.attempt == a {
@@ -267,10 +270,22 @@ func (w *worker) cancel(ctx context.Context, p Payment) (Payment, error) {
 	if err != nil || p.movement(a.id).State != Processing {
 		return p, err
 	}
+	w.abort.Lock()
+	defer w.abort.Unlock()
+	if !w.runs(a) {
+		return p, fmt.Errorf("cancel a payment that has just ended: %w", ErrState)
+	}
 	if err := w.terminal.Abort(ctx); err != nil {
 		return p, fmt.Errorf("ask terminal %s to stop: %w", w.name, err)
 	}
 	return p, nil
+}
+
+// runs is true while a is the movement under way, or the next one.
+func (w *worker) runs(a *attempt) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.attempt == a
 }
 
 func (w *worker) setBlocking(id string) {
@@ -296,8 +311,9 @@ type attempt struct {
 	txn    Txn
 	id     string // of the movement in p
 
-	mu sync.Mutex
-	p  Payment
+	mu   sync.Mutex
+	p    Payment
+	over bool // its end is worked out from p, which stays as it is
 }
 
 var _ Events = (*attempt)(nil)
@@ -307,6 +323,9 @@ func (a *attempt) change(ctx context.Context, edit func(*Operation) error) (Paym
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	next, m := a.p, a.p.movement(a.id)
+	if a.over { // what it was would be written over its end
+		return a.p, fmt.Errorf("change a payment that has just ended: %w", ErrState)
+	}
 	if err := edit(&m); err != nil {
 		return a.p, err
 	}
@@ -377,6 +396,7 @@ func (a *attempt) CommitReceipt(r Receipt) error {
 func (a *attempt) ended(err error) Payment {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.over = true
 	p, m := a.p, a.p.movement(a.id)
 	told := m.Told
 	switch {

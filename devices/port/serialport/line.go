@@ -265,17 +265,26 @@ func (l *line) writeChunk(b []byte, limit time.Time) (int, error) {
 	}
 	select {
 	case r := <-l.results:
-		if r.err != nil {
-			return r.n, l.failed("write", r.err)
-		}
-		return r.n, nil
+		return l.wrote(r)
 	case <-l.closing:
 		return 0, l.failed("write", os.ErrClosed)
 	case <-timer.C:
+		select {
+		case r := <-l.results: // it was in time, and we are late
+			return l.wrote(r)
+		default:
+		}
 		err := l.silent(errStuck)
 		l.shut(err)
 		return 0, err
 	}
+}
+
+func (l *line) wrote(r result) (int, error) {
+	if r.err != nil {
+		return r.n, l.failed("write", r.err)
+	}
+	return r.n, nil
 }
 
 // write is the goroutine that writes; only it can hang in the kernel.
@@ -292,7 +301,7 @@ func (l *line) write() {
 					r.err = io.ErrNoProgress
 				}
 				select {
-				case <-l.closing: // the descriptor may be closed by now
+				case <-l.closing: // nobody waits for the rest
 					if r.n < len(b) {
 						return
 					}
@@ -353,20 +362,23 @@ func (l *line) shut(why error) {
 		l.freeWriter()
 		l.inUse.Lock()
 		defer l.inUse.Unlock()
-		_ = l.raw.Close() // nobody could act on it
+		free := func() {
+			_ = l.raw.Close() // nobody could act on it
+			l.release(false)
+		}
 		select {
 		case <-l.ended:
-			l.release(false)
+			free()
 		default: // hangs until the far end takes bytes or goes away: the kernel has no way out of that write
 			l.release(true)
-			go func() { <-l.ended; l.release(false) }()
+			go func() { <-l.ended; free() }()
 		}
 	}()
 }
 
 // freeWriter waits for the writer goroutine; one that hangs is freed by throwing the unsent bytes away, and given up
-// if even that does not help (on a pty it does not): then it is inside the system call and no longer looks at the
-// descriptor. The node stays held until it comes back, so that there is never more than one of them for a node.
+// if even that does not help (on a pty it does not). Descriptor and node stay held until it comes back: there is never
+// more than one of them for a node, and none that writes into another file that got the number of its descriptor.
 func (l *line) freeWriter() {
 	timer := time.NewTimer(readSlice)
 	defer timer.Stop()

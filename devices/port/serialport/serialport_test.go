@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -98,27 +99,19 @@ func TestUnplugIsNotClose(t *testing.T) {
 		if _, err := p.Write([]byte("x")); port.KindOf(err) != port.Unplugged {
 			t.Errorf("write: %v", err)
 		}
-		if err := p.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
+		closeLine(t, p)
 		if _, err := ports.Open(t.Context(), a); port.KindOf(err) != port.Missing {
 			t.Errorf("open while unplugged: %v", err)
 		}
 		if err := pty.Replug(); err != nil {
 			t.Fatal(err)
 		}
-		p, err := ports.Open(t.Context(), a)
-		if err != nil {
-			t.Fatalf("open after the replug: %v", err)
-		}
-		_ = p.Close()
+		reopen(t, ports, a)
 	})
 	t.Run("close", func(t *testing.T) {
 		p, _, ports, a := open(t, "")
 		done := blockedRead(p)
-		if err := p.Close(); err != nil {
-			t.Fatal(err)
-		}
+		closeLine(t, p)
 		if err := <-done; !errors.Is(err, os.ErrClosed) || port.KindOf(err) == port.Unplugged {
 			t.Errorf("read: %v", err)
 		}
@@ -131,20 +124,14 @@ func TestUnplugIsNotClose(t *testing.T) {
 		if err := p.Close(); err != nil {
 			t.Errorf("second close: %v", err)
 		}
-		again, err := ports.Open(t.Context(), a)
-		if err != nil {
-			t.Fatalf("open after close: %v", err)
-		}
-		_ = again.Close()
+		reopen(t, ports, a)
 	})
 }
 
 // A far end that takes nothing must not hang the writer, nor its Close, nor leave a goroutine behind once it is gone.
 func TestStuckWriter(t *testing.T) {
+	t.Parallel() // it waits for stuckAfter
 	p, pty, ports, a := open(t, "")
-	if err := p.SetWriteDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
 	n, err := p.Write(make([]byte, 1<<20))
 	if port.KindOf(err) != port.Silent || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("write: %v", err)
@@ -155,9 +142,7 @@ func TestStuckWriter(t *testing.T) {
 	if _, err := p.Read(make([]byte, 1)); port.KindOf(err) != port.Silent {
 		t.Errorf("read on a dropped port: %v", err)
 	}
-	if err := p.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
+	closeLine(t, p)
 	if _, err := ports.Open(t.Context(), a); port.KindOf(err) != port.Silent {
 		t.Errorf("open while the write hangs: %v", err)
 	}
@@ -168,12 +153,19 @@ func TestStuckWriter(t *testing.T) {
 	if err := pty.Replug(); err != nil {
 		t.Fatal(err)
 	}
+	reopen(t, ports, a)
+}
+
+// reopen opens a port again. The new pty may have the same number as the old one, whose writer is still on its way out.
+func reopen(t *testing.T, ports *Ports, a port.Address) {
+	t.Helper()
 	again, err := ports.Open(t.Context(), a)
-	for port.KindOf(err) == port.Silent { // the new pty may have the same number as the old one
+	for port.KindOf(err) == port.Silent {
+		runtime.Gosched()
 		again, err = ports.Open(t.Context(), a)
 	}
 	if err != nil {
-		t.Fatalf("open after the replug: %v", err)
+		t.Fatalf("open again: %v", err)
 	}
 	_ = again.Close()
 }
@@ -242,24 +234,6 @@ func TestModemLinesMissing(t *testing.T) {
 			t.Errorf("%s: device got %d, %v", flow, n, err)
 		}
 	}
-}
-
-// A Read that waits must not slow down a writer that looks at the modem lines before each chunk.
-func TestFlowControlWhileReading(t *testing.T) {
-	p, pty, _, _ := open(t, "?flow=rtscts")
-	reader := make(chan error, 1)
-	go func() { _, err := p.Read(make([]byte, 1)); reader <- err }()
-	const size = 100 * chunk
-	got := make(chan error, 1)
-	go func() { _, err := io.ReadFull(pty, make([]byte, size)); got <- err }()
-	_ = p.SetWriteDeadline(time.Now().Add(size / chunk * readSlice / 3))
-	if n, err := p.Write(make([]byte, size)); err != nil {
-		t.Errorf("%d of %d bytes, %v", n, size, err)
-	}
-	_ = p.Close()
-	<-reader
-	_ = pty.Close()
-	<-got
 }
 
 func TestOneOwner(t *testing.T) {

@@ -36,6 +36,7 @@ type rig struct {
 	opt    nexo.Options
 	port   string
 	log    bytes.Buffer
+	logger *slog.Logger // into log, for all drivers
 
 	accept chan net.Conn
 	closed chan struct{}
@@ -50,6 +51,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, at: map[string]func(){}, accept: make(chan net.Conn), closed: make(chan struct{}), port: "https://10.0.0.5:8443/nexo"}
+	r.logger = slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cert, root, err := terminalsim.NexoCertificate(poiid)
 	if err != nil {
 		t.Fatal(err)
@@ -163,8 +165,7 @@ func (r *rig) driver() payments.Terminal { return r.terminal() }
 
 func (r *rig) terminal() *nexo.Terminal {
 	term, err := nexo.New(nexo.Config{
-		Name: "front", Port: r.port, Options: r.opt, Dial: r.dial,
-		Log: slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Name: "front", Port: r.port, Options: r.opt, Dial: r.dial, Log: r.logger,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -568,6 +569,25 @@ func TestStrangers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestBackAtOnce: a question that the line broke under is followed by a look at the terminal, not by a wait for the next
+// one.
+func TestBackAtOnce(t *testing.T) {
+	atCounter(t, nil, func(t *testing.T, c *counter) {
+		for range 50 {
+			c.mu.Lock()
+			c.cutAt = terminalsim.StepLastReceived
+			c.mu.Unlock()
+			if _, _, err := c.term.Recover(c.ctx, c.txn(t, payments.DoSale, "1.00", nil).Attempt); err == nil {
+				t.Fatal("an answer over a cut line")
+			}
+			synctest.Wait()
+			if i := c.term.Info(); i.State != devices.Ready {
+				t.Fatalf("%+v, %+v", i, i.LastError)
+			}
+		}
+	})
 }
 
 func TestComesBack(t *testing.T) {

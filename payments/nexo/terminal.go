@@ -319,12 +319,17 @@ func (t *Terminal) task(ctx context.Context, f func(context.Context) error) erro
 	case <-ctx.Done():
 		return errOffline
 	}
-	defer func() { <-t.wire }()
+	lost := false
+	defer func() {
+		<-t.wire
+		if lost {
+			t.wake() // only now: a look that finds the wire in use takes it for a good sign
+		}
+	}()
 	err := f(ctx)
 	var pe *port.Error
-	if errors.As(err, &pe) && running.Err() == nil {
+	if lost = errors.As(err, &pe) && running.Err() == nil; lost {
 		t.lost(err)
-		t.wake()
 	}
 	return err
 }

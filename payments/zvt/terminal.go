@@ -148,11 +148,11 @@ func (t *Terminal) Run(ctx context.Context) error {
 		}
 	})()
 	return t.link.Serve(inner, func(inner context.Context, p port.Port) error {
-		ctx, cancel := context.WithCancel(ctx)
+		both, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(inner, cancel)()
-		err := t.serve(ctx, inner, p)
-		if ctx.Err() != nil {
+		err := t.serve(both, inner, p)
+		if ctx.Err() != nil { // both may hear of it a little later
 			end()
 		}
 		return err

@@ -169,6 +169,7 @@ func (p *Printer) receive(b []byte) []byte {
 	case b[1] == dc4 && b[2] == 8 && len(b) < 10:
 		return b
 	case bytes.Equal(b, []byte{dle, dc4, 8, 1, 3, 20, 1, 6, 2, 8}): // clear the buffers
+		p.run() // what came before is printed by now, in however many pieces it came
 		p.buffer, p.line, p.styles, p.used, p.raster = nil, nil, nil, 0, nil
 		p.reset()
 		p.say(0x37, 0x25, 0)
@@ -240,16 +241,21 @@ func (p *Printer) say(b ...byte) {
 // ready reports, under the lock, whether the printer executes its buffer.
 func (p *Printer) ready() bool { return !p.cover && !p.offline && !p.fault && p.paper != PaperOut }
 
-// work executes as much of the buffer as it can.
-func (p *Printer) work() {
-	p.mu.Lock()
+// run executes as much of the buffer as it can; called under the lock.
+func (p *Printer) run() {
 	for p.ready() {
 		n := p.execute(p.buffer)
 		if n == 0 {
-			break
+			return
 		}
 		p.buffer = p.buffer[n:]
 	}
+}
+
+// work executes what is buffered and shows what came on paper.
+func (p *Printer) work() {
+	p.mu.Lock()
+	p.run()
 	told := p.pending
 	p.pending = nil
 	p.mu.Unlock()

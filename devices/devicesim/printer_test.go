@@ -289,6 +289,7 @@ func TestPrinterTellsEachLine(t *testing.T) {
 func FuzzPrinter(f *testing.F) {
 	f.Add(unhex(f, capture), uint64(1))
 	f.Add([]byte("\x1b@\x1ba\x01abc\n\x10\x04\x01\x1dV\x41\x03\x1dk\x49\x04{B12\x1d(k\x03\x0001Q0"), uint64(2))
+	f.Add([]byte("before\nlost\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08behind\n"), uint64(4)) // clears the buffers
 	f.Add([]byte("\x1dL\x18\x00\x1dW\x30\x00\x1b$\x20\x00a\x1b\\\x10\x00b\x1d8L\x0b\x00\x00\x000p0\x01\x011\x08\x00\x01\x00\xff\x1d(L\x02\x0002"), uint64(3))
 	f.Fuzz(func(t *testing.T, b []byte, seed uint64) {
 		whole, parts := devicesim.NewPrinter(devicesim.PrinterOptions{}), devicesim.NewPrinter(devicesim.PrinterOptions{})

@@ -33,6 +33,8 @@ type Desk struct {
 
 	orphanAfter time.Duration
 
+	giving chan struct{} // one place; see give
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced whenever a payment changed
 	orphans []Payment     // approvals that no sale claimed in time, as last looked up
@@ -42,7 +44,7 @@ type Desk struct {
 
 // NewDesk makes a Desk. Nothing happens at a terminal before Run.
 func NewDesk(c DeskConfig) *Desk {
-	d := &Desk{journal: c.Journal, log: c.Log, ready: make(chan struct{}), changed: make(chan struct{})}
+	d := &Desk{journal: c.Journal, log: c.Log, ready: make(chan struct{}), changed: make(chan struct{}), giving: make(chan struct{}, 1)}
 	if d.orphanAfter = c.OrphanAfter; d.orphanAfter <= 0 {
 		d.orphanAfter = defaultOrphanAfter
 	}
@@ -117,14 +119,21 @@ func (d *Desk) Start(ctx context.Context, r Request, entry func(Payment) journal
 	if w.isClosing() {
 		return Payment{}, fmt.Errorf("end of day on terminal %s: %w", w.name, ErrTerminalBusy)
 	}
-	original, err := d.refunds(ctx, w, r)
-	if err != nil {
-		return Payment{}, err
-	}
 	select {
 	case <-d.ready:
 	case <-ctx.Done():
 		return Payment{}, ctx.Err()
+	}
+	if r.OriginalPaymentID != "" {
+		release, err := d.give(ctx)
+		if err != nil {
+			return Payment{}, err
+		}
+		defer release()
+	}
+	original, err := d.refunds(ctx, w, r)
+	if err != nil {
+		return Payment{}, err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

@@ -15,8 +15,13 @@ import (
 // Void takes an approved payment back as a whole; an uncaptured preauth is given free. Like Start it writes the
 // operation first; its end comes as the payment's. Errors are those of Start, and ErrState.
 func (d *Desk) Void(ctx context.Context, id string, entry func(Payment) journal.Entry) (Payment, error) {
+	release, err := d.give(ctx)
+	if err != nil {
+		return Payment{}, err
+	}
+	defer release()
 	return d.follow(ctx, id, entry, func(p Payment) (Operation, error) {
-		return Operation{Type: OpVoid, Amount: p.stands()}, nil
+		return Operation{Type: OpVoid, Amount: p.stands()}, d.notGivenBack(ctx, p)
 	})
 }
 
@@ -118,6 +123,12 @@ func (d *Desk) refunds(ctx context.Context, w *worker, r Request) (*Original, er
 	if p.State != Approved || p.Type == Refund || p.Type == Preauth && p.CapturedAmount == nil {
 		return nil, fmt.Errorf("refund of a %s in state %s: %w", p.Type, p.State, ErrOriginal)
 	}
+	if m, open := p.pending(); open { // a void of it, say
+		if m.State.Blocks() {
+			return nil, fmt.Errorf("refund of a payment with a %s in doubt: %w", m.Type, ErrTerminalInDoubt)
+		}
+		return nil, fmt.Errorf("refund of a payment with a %s under way: %w", m.Type, ErrTerminalBusy)
+	}
 	total, err := d.givenBack(ctx, p, r.Amount)
 	if err != nil {
 		return nil, err
@@ -131,15 +142,43 @@ func (d *Desk) refunds(ctx context.Context, w *worker, r Request) (*Original, er
 	return p.original(), nil
 }
 
-// givenBack adds to amount what earlier refunds of p gave back or, as far as is known, may have.
+// give is held from looking at what was given back of a payment to the commit of a refund or void of it: its terminals
+// may be two.
+func (d *Desk) give(ctx context.Context) (release func(), err error) {
+	select {
+	case d.giving <- struct{}{}:
+		return func() { <-d.giving }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// notGivenBack refuses to void what a refund gave back, or may have.
+func (d *Desk) notGivenBack(ctx context.Context, p Payment) error {
+	none, err := money.FromMinor(0, p.Currency)
+	if err != nil {
+		return err
+	}
+	given, err := d.givenBack(ctx, p, none)
+	if err == nil && given.Sign() > 0 {
+		err = fmt.Errorf("void of a payment of which %s %s is refunded: %w", given, p.Currency, ErrState)
+	}
+	return err
+}
+
+// givenBack adds to amount what earlier refunds of p gave back or, as far as is known, may have. It looks at all that came
+// after p in the journal: by the clock, which may have been set back since, a refund could have come before.
 func (d *Desk) givenBack(ctx context.Context, p Payment, amount money.Amount) (money.Amount, error) {
-	f := Filter{Since: p.CreatedAt, Limit: 500}
+	f := Filter{Limit: 500}
 	for {
 		page, next, err := d.journal.List(ctx, f)
 		if err != nil {
 			return amount, err
 		}
 		for _, other := range page {
+			if other.ID == p.ID {
+				return amount, nil
+			}
 			if other.OriginalPaymentID != p.ID || other.State != Approved && other.State.Final() && !other.State.Blocks() {
 				continue
 			}

@@ -160,7 +160,7 @@ func (m *memory) List(_ context.Context, f payments.Filter) ([]payments.Payment,
 		if f.Attached != nil && !*f.Attached && (p.State != payments.Approved || p.SaleID != "") {
 			continue
 		}
-		if f.Contradicted && !p.Contradicted() {
+		if f.Contradicted && !p.Contradicted() || p.CreatedAt.Before(f.Since) {
 			continue
 		}
 		list = append(list, p)

@@ -278,7 +278,7 @@ func eur(t *testing.T, text string) money.Amount {
 
 func (c *counter) txn(t *testing.T, kind payments.Kind, amount string, original *events) *events {
 	t.Helper()
-	e := &events{Attempt: payments.Attempt{Txn: payments.Txn{PaymentID: "p", Kind: kind, Ref: payments.NewRef(time.Now()), Amount: eur(t, amount)}, StartedAt: time.Now()}}
+	e := &events{Attempt: payments.Attempt{Txn: payments.Txn{PaymentID: "p", Kind: kind, Ref: terminaltest.NewRef(), Amount: eur(t, amount)}, StartedAt: time.Now()}}
 	if original != nil {
 		e.Original = &payments.Original{Kind: original.Kind, Ref: original.Ref, Amount: original.Told.ApprovedAmount, At: original.StartedAt, Reference: original.Told.Reference}
 	}

@@ -180,7 +180,7 @@ func (b *bench) attempt(typ payments.Type, amount string) *attempt {
 	}
 	b.n++
 	return &attempt{b: b, standing: b.standing(), p: payments.Payment{
-		ID: fmt.Sprint("p", b.n), Ref: payments.NewRef(time.Now()), Type: typ, Amount: a, Currency: b.h.Currency, Terminal: b.term.Info().Name,
+		ID: fmt.Sprint("p", b.n), Ref: NewRef(), Type: typ, Amount: a, Currency: b.h.Currency, Terminal: b.term.Info().Name,
 		CreatedAt: time.Now(), State: payments.Created,
 	}}
 }

@@ -16,6 +16,9 @@ import (
 	"storeagent/devices/printer/escpos"
 )
 
+// patience is how long a real port may take before a test gives up.
+const patience = 90 * time.Second
+
 // TestPlainFile prints into a file, which never answers: the job is sent, and the file holds what a printer prints.
 func TestPlainFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "paper")
@@ -40,7 +43,7 @@ func TestPlainFile(t *testing.T) {
 		if i.State != devices.Ready || !strings.Contains(i.Status.Text, "one-way") {
 			t.Errorf("shows %+v", i)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("never ready")
 	}
 	doc := printer.Document{{Op: "text", Text: "Grüße €", Align: "center"}, {Op: "rule"}, {Op: "cut"}}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"storeagent/devices"
 	"storeagent/devices/devicesim"
 	"storeagent/devices/port/serialport"
 	"storeagent/devices/printer"
@@ -29,19 +28,15 @@ func TestRealPTY(t *testing.T) {
 	}()
 	t.Cleanup(func() { stopSim(); _ = pty.Close(); <-simEnded })
 	var ports serialport.Ports
-	p, state := runOn(t, "serial:"+pty.Name()+"?baud=115200", ports.Open)
-	state(devices.Ready)
-	stopsAndGoesOn(t, p, sim)
-	sim.RunOutAfter(100)
-	told, got := start(t.Context(), p, 2, lines(300))
-	if r := <-told; r != printer.PaperOut {
-		t.Fatalf("blocked for %q", r)
-	}
+	r := runOn(t, "serial:"+pty.Name()+"?baud=115200", ports.Open)
+	r.ready(t)
+	r.stopsAndGoesOn(t, sim)
+	got := r.stop(t, 2, sim)
 	if err := pty.Unplug(); err != nil {
 		t.Fatal(err)
 	}
-	if r := <-got; r.state != printer.Unknown {
-		t.Fatalf("state %s, %v, after the cable was pulled", r.state, r.err)
+	if o := <-got; o.state != printer.Unknown {
+		t.Fatalf("state %s, %v, after the cable was pulled", o.state, o.err)
 	}
-	state(devices.Offline)
+	r.offline(t)
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,20 +27,22 @@ import (
 type agent struct {
 	url  string
 	addr string
+	port int
 	stop func()
 }
 
-func serve(t *testing.T, m *memory, addr string) agent {
+// serve starts an agent on a free port; port is the one that its callers name, 0 for its own.
+func serve(t *testing.T, m *memory, port int) agent {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(t, m, func(c *register.Config) { c.Port = 0 })
+	s := newServer(t, m, func(c *register.Config) { c.Port = port })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, l) }()
-	a := agent{url: "http://" + l.Addr().String(), addr: l.Addr().String()}
+	a := agent{url: "http://" + l.Addr().String(), addr: l.Addr().String(), port: l.Addr().(*net.TCPAddr).Port}
 	a.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -51,7 +55,7 @@ func serve(t *testing.T, m *memory, addr string) agent {
 // TestClientDay goes through every method of the client against a served agent.
 func TestClientDay(t *testing.T) {
 	m := newMemory()
-	a := serve(t, m, "127.0.0.1:0")
+	a := serve(t, m, 0)
 	defer a.stop()
 	ctx := t.Context()
 	c, tech := client.New(a.url, registerToken, nil), client.New(a.url+"/", technicianToken, nil)
@@ -140,11 +144,36 @@ func TestClientDay(t *testing.T) {
 	}
 }
 
+// door leads every call to the agent that runs just now; while none does, nobody answers. An agent that starts anew at
+// the port it had before could find it taken by any other program.
+type door struct {
+	mu   sync.Mutex
+	addr string
+}
+
+func (d *door) lead(addr string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.addr = addr
+}
+
+func (d *door) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	d.mu.Lock()
+	addr := d.addr
+	d.mu.Unlock()
+	if addr == "" {
+		return nil, syscall.ECONNREFUSED
+	}
+	return new(net.Dialer).DialContext(ctx, network, addr)
+}
+
 // TestEventsGoOnAcrossRestarts stops the agent between events and starts it again at the same address.
 func TestEventsGoOnAcrossRestarts(t *testing.T) {
 	m := newMemory()
-	a := serve(t, m, "127.0.0.1:0")
-	c := client.New(a.url, registerToken, nil)
+	a := serve(t, m, 0)
+	base, port, way := a.url, a.port, &door{addr: a.addr}
+	hc := &http.Client{Transport: &http.Transport{DialContext: way.dial}}
+	c := client.New(base, registerToken, hc)
 	got := make(chan wire.Event)
 	errStop := errors.New("enough")
 	ended := make(chan error, 1)
@@ -164,14 +193,16 @@ func TestEventsGoOnAcrossRestarts(t *testing.T) {
 			t.Errorf("got %+v, want %d", e, next)
 		}
 		next += 2
+		way.lead("")
 		a.stop()
-		a = serve(t, m, a.addr)
+		a = serve(t, m, port)
+		way.lead(a.addr)
 	}
 	put(t, m, event("sale", 7))
 	if err := <-ended; !errors.Is(err, errStop) {
 		t.Errorf("ended with %v", err)
 	}
-	if err := client.New(a.url, "sa_wrong", nil).Events(t.Context(), nil, 0, nil); err == nil || !strings.Contains(err.Error(), "token_unknown") {
+	if err := client.New(base, "sa_wrong", hc).Events(t.Context(), nil, 0, nil); err == nil || !strings.Contains(err.Error(), "token_unknown") {
 		t.Errorf("refused stream: %v", err)
 	}
 	a.stop()
@@ -183,7 +214,7 @@ func TestServeEndsStreamsAndPolls(t *testing.T) {
 	m := newMemory()
 	m.payments = []payments.Payment{{ID: "pay-1", State: payments.Processing, Amount: mustAmount(t, "5.00"), Currency: "USD"}}
 	m.entered = make(chan struct{}, 1)
-	a := serve(t, m, "127.0.0.1:0")
+	a := serve(t, m, 0)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.url+"/v1/events", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +251,7 @@ func TestServeEndsStreamsAndPolls(t *testing.T) {
 
 // TestServedAnswers looks at what only a real connection shows: methods without a body, HEAD, and a half-sent body.
 func TestServedAnswers(t *testing.T) {
-	a := serve(t, newMemory(), "127.0.0.1:0")
+	a := serve(t, newMemory(), 0)
 	defer a.stop()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodHead, a.url+"/healthz", nil)
 	if err != nil {

@@ -557,6 +557,11 @@ func (a ask) do(t testing.TB, h http.Handler) *httptest.ResponseRecorder {
 	return w
 }
 
+// words is an answer without the number of its request: that is made by chance, so any few digits may stand in it.
+func words(w *httptest.ResponseRecorder) string {
+	return strings.ReplaceAll(w.Body.String(), w.Header().Get("X-Request-Id"), "")
+}
+
 // code gives the problem code of an answer and fails where a refusal is no problem document.
 func code(t testing.TB, w *httptest.ResponseRecorder) string {
 	t.Helper()

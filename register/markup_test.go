@@ -40,7 +40,7 @@ func TestReceiptLine(t *testing.T) {
 	} {
 		for _, path := range []string{"/v1/printers/front/jobs", "/v1/receipts/preview"} {
 			w := ask{method: "POST", path: path, token: registerToken, key: path + fmt.Sprint(i), body: body(map[string]any{"receiptLine": c.text})}.do(t, s)
-			if got := w.Body.String(); w.Code != 422 || !strings.Contains(got, c.words) || !strings.Contains(got, c.code) || strings.Contains(got, "1111") {
+			if got := words(w); w.Code != 422 || !strings.Contains(got, c.words) || !strings.Contains(got, c.code) || strings.Contains(got, "1111") {
 				t.Errorf("%q: %d %s", c.text, w.Code, got)
 			}
 		}

@@ -3,6 +3,7 @@ package display_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,17 +15,24 @@ import (
 	"storeagent/devices/port/porttest"
 )
 
-// pole is a display driver joined to a simulated display. unplug pulls the cable; the driver plugs it in by itself.
+// pole is a display driver joined to a simulated display. unplug pulls the cable until plug puts it back.
 type pole struct {
 	*display.Display
-	sim    *devicesim.Display
-	unplug func()
-	stop   func()
+	sim          *devicesim.Display
+	plug, unplug func()
+	stop         func()
 }
 
 func plugIn(t *testing.T, commands display.Commands) *pole {
 	t.Helper()
-	open, fars := porttest.Opener(t)
+	cable, fars := porttest.Opener(t)
+	var pulled atomic.Bool
+	open := func(ctx context.Context) (port.Port, error) {
+		if pulled.Load() {
+			return nil, &port.Error{Op: "open", Address: "pipe", Kind: port.Missing, Err: errors.New("pulled")}
+		}
+		return cable(ctx)
+	}
 	drv, err := display.New(display.Config{Name: "pole", Open: open, Commands: commands})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +55,11 @@ func plugIn(t *testing.T, commands display.Commands) *pole {
 	ran := make(chan error, 1)
 	go func() { ran <- drv.Run(ctx) }()
 	synctest.Wait()
-	p.unplug = func() { _ = far.Close() }
+	p.plug = func() { pulled.Store(false) }
+	p.unplug = func() {
+		pulled.Store(true)
+		_ = far.Close()
+	}
 	p.stop = func() {
 		cancel()
 		if err := <-ran; err != nil {
@@ -119,11 +131,12 @@ func TestComesBackWithItsText(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.unplug()
-		// A display sends nothing, so the driver notices only when it writes.
 		if err := p.Show(t.Context(), []string{"lost"}); !errors.Is(err, display.ErrOffline) {
 			t.Fatalf("show on a pulled cable: %v", err)
 		}
+		p.plug()
 		<-time.After(10 * time.Second)
+		synctest.Wait()
 		if got := p.sim.Lines(); got[0] != "Thank you" || p.Info().State != devices.Ready {
 			t.Errorf("came back %s with %q", p.Info().State, got)
 		}

@@ -46,5 +46,6 @@ type Journal interface {
 	// AddClosing writes an end of day, with the idempotency record and events of e.
 	AddClosing(ctx context.Context, c Closing, e journal.Entry) error
 	// Resolve replaces the rows of the payment and its operations with what a person decided, with an audit row of who (e.Actor) and why (note).
+	// It fails with ErrState where a sale has claimed the payment since p was read.
 	Resolve(ctx context.Context, p Payment, note string, e journal.Entry) error
 }

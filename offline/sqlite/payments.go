@@ -200,6 +200,13 @@ func (v Payments) Resolve(ctx context.Context, p payments.Payment, note string, 
 		return fmt.Errorf("resolve payment %s: %w", p.ID, err)
 	}
 	err = v.s.change(ctx, func(t *tx) error {
+		var state, saleID string
+		if err := t.row(qPaymentClaimable, p.ID).Scan(&state, &saleID); err != nil {
+			return notFound(err)
+		}
+		if saleID != p.SaleID { // the person decided about one that was free
+			return fmt.Errorf("sale %s has claimed it meanwhile: %w", saleID, payments.ErrState)
+		}
 		if err := t.setPayment(p, f); err != nil {
 			return err
 		}

@@ -267,3 +267,31 @@ func TestResolveIsAudited(t *testing.T) {
 		t.Errorf("audit %+v, %v", rows, err)
 	}
 }
+
+// TestResolveMeetsASale: between a person's look at a payment and their word a sale claims it; what the sale relies on
+// stands.
+func TestResolveMeetsASale(t *testing.T) {
+	s := openTemp(t)
+	ctx := t.Context()
+	p := somePayment(t, "pay-1", "front")
+	p.State = payments.Approved
+	if err := s.Payments().Create(ctx, p, journal.Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	seen, err := s.Payments().Get(ctx, p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := someSale(1)
+	a.Record.Tenders = []offline.Tender{{Type: "card", PaymentID: p.ID}}
+	if err := s.Outbox().AcceptSale(ctx, a, someEntry(1)); err != nil {
+		t.Fatal(err)
+	}
+	seen.State = payments.Failed
+	if err := s.Payments().Resolve(ctx, seen, "host report shows nothing", someEntry(2)); !errors.Is(err, payments.ErrState) {
+		t.Errorf("resolve: %v", err)
+	}
+	if p, err = s.Payments().Get(ctx, p.ID); err != nil || p.State != payments.Approved || p.SaleID != a.Record.ID {
+		t.Errorf("%+v, %v", p, err)
+	}
+}

@@ -25,9 +25,9 @@ import (
 
 // Bounds of the search for fonts, and of what is held in memory of them.
 const (
-	maxFiles    = 4000             // font files looked at
-	maxFileSize = 64 << 20         // bytes; larger files are passed over
-	scanLimit   = 10 * time.Second // of one search
+	maxFiles    = 4000        // font files looked at
+	maxFileSize = 64 << 20    // bytes; larger files are passed over
+	scanLimit   = time.Minute // of one search: a slow machine may need most of it, and each search begins anew
 	rescanAfter = 30 * time.Second
 	maxLoaded   = 32       // fonts with their outlines in memory
 	maxBytes    = 64 << 20 // of their files; one with all of Chinese has 20 MB

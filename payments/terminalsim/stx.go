@@ -14,7 +14,7 @@ import (
 // stxLine is a line on which texts stand between 02 and 03 with a checksum behind, and single bytes answer them.
 type stxLine struct {
 	*source
-	patience time.Duration // how long it waits for one answer
+	patience func() time.Duration // how long it waits for one answer
 	pending  []byte
 	kept     []token
 }
@@ -119,7 +119,7 @@ func (l *stxLine) handover(ctx context.Context, text string, h hurt, sent func()
 			}
 		}
 		for again := false; !again; {
-			t, err := l.token(ctx, l.patience)
+			t, err := l.token(ctx, l.patience())
 			switch {
 			case errors.Is(err, errQuiet):
 				again = true
@@ -202,7 +202,7 @@ func (c *counter) serve(ctx context.Context, rw io.ReadWriteCloser, command func
 		return rw.Close()
 	}
 	defer func() { <-c.line }()
-	l := &stxLine{source: newSource(rw), patience: c.o.Patience}
+	l := &stxLine{source: newSource(rw), patience: c.o.patience}
 	defer l.close()
 	defer context.AfterFunc(ctx, l.cut)() // ends a write that nobody reads
 	for {

@@ -21,7 +21,7 @@ type Telium struct {
 	owed   []string // answers that nobody acknowledged
 }
 
-// NewTelium makes a terminal; of o it uses Currency, Script, FirstReceipt, Patience and OnStep.
+// NewTelium makes a terminal; of o it uses Currency, Script, FirstReceipt, Patience, Waits and OnStep.
 func NewTelium(o Options) *Telium { return &Telium{counter: newCounter(o)} }
 
 // TeliumSteps lists the steps of a payment in order.
@@ -48,7 +48,7 @@ func (t *Telium) command(ctx context.Context, l *stxLine, first token) error {
 		return err
 	}
 	for {
-		got, err := l.token(ctx, l.patience)
+		got, err := l.token(ctx, l.patience())
 		switch {
 		case errors.Is(err, errQuiet), err == nil && got.kind == 4:
 			return nil
@@ -183,7 +183,7 @@ func (t *Telium) enquire(ctx context.Context, l *stxLine) (bool, error) {
 			return false, err
 		}
 		for quiet := false; !quiet; {
-			got, err := l.token(ctx, l.patience)
+			got, err := l.token(ctx, l.patience())
 			switch {
 			case errors.Is(err, errQuiet):
 				quiet = true

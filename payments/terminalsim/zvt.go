@@ -52,7 +52,16 @@ type Options struct {
 	// Patience is how long it waits for one answer of the register before it repeats itself or gives up; 0 for what its
 	// protocol says: five seconds with ZVT, three with the others. Nexo waits for nothing.
 	Patience time.Duration
-	OnStep   func(step string) // called in the terminal's goroutine, may block; nil for none
+	Waits    func() time.Duration // takes the place of Patience: asked before each wait; nil for none
+	OnStep   func(step string)    // called in the terminal's goroutine, may block; nil for none
+}
+
+// patience is how long one answer is waited for from now.
+func (o Options) patience() time.Duration {
+	if o.Waits != nil {
+		return o.Waits()
+	}
+	return o.Patience
 }
 
 // ZVT is one simulated terminal. It outlives its connections: ledger and registration stay. It serves one connection
@@ -125,7 +134,7 @@ func (z *ZVT) Asked() int {
 // ServeSerial serves one serial line with frames until ctx ends or the line breaks; then the line is closed.
 func (z *ZVT) ServeSerial(ctx context.Context, rw io.ReadWriteCloser) error {
 	src := newSource(rw)
-	return z.serve(ctx, &cable{source: src, patience: z.o.Patience}, src)
+	return z.serve(ctx, &cable{source: src, patience: z.o.patience}, src)
 }
 
 // ServeTCP serves one connection until ctx ends or the connection breaks; then it is closed.
@@ -309,7 +318,7 @@ func (z *ZVT) askHurt(ctx context.Context, w wire, msg []byte, h hurt) error {
 }
 
 func (z *ZVT) answered(ctx context.Context, w wire) error {
-	until := time.Now().Add(z.o.Patience)
+	until := time.Now().Add(z.o.patience())
 	for {
 		left := time.Until(until)
 		if left <= 0 {

@@ -159,7 +159,7 @@ func wholeMessage(b []byte) int {
 // cable is RS232: frames with ACK, NAK and CRC.
 type cable struct {
 	*source
-	patience time.Duration
+	patience func() time.Duration
 	pending  []byte
 	inbox    [][]byte
 	previous []byte // last frame taken; the same again before we went on is a repeat
@@ -180,7 +180,7 @@ func (c *cable) send(ctx context.Context, msg []byte, h hurt) error {
 		if err := c.put(ctx, msg, h, try == 0); err != nil {
 			return err
 		}
-		until := time.Now().Add(c.patience)
+		until := time.Now().Add(c.patience())
 		for {
 			sign, frame, err := c.sign(ctx, until)
 			if errors.Is(err, errQuiet) || sign == signNak {

@@ -52,7 +52,7 @@ func (c demoCmd) Run(e *env) error {
 	if c.JSON {
 		d.out = io.Discard
 	}
-	d.shop, err = openShop(e.ctx, dir, []string{program}, nil, d.terminalStep)
+	d.shop, err = openShop(e.ctx, dir, []string{program}, anyPort, d.terminalStep)
 	if err != nil {
 		return err
 	}
@@ -89,6 +89,7 @@ type day struct {
 	till  *client.Client // register software
 	token string         // of the till
 
+	heard   int64    // the last scan event that was waited for
 	sales   []string // transaction ids that were accepted
 	printed int      // receipts the printer confirmed
 
@@ -165,9 +166,9 @@ func (d *day) devicesReady(ctx context.Context) (infos []devices.Info, err error
 	return infos, err
 }
 
-// until asks again and again, for a minute at most.
+// until asks again and again, as long as patience lasts.
 func (d *day) until(ctx context.Context, what string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -221,15 +222,18 @@ func stock() []goods {
 	}
 }
 
-// scan reads a code with the scanner and waits for the event.
+// scan reads a code with the scanner and waits for the event, beyond those that were heard before.
 func (d *day) scan(ctx context.Context, g goods) (wire.Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var got wire.Event
 	found := errors.New("found")
 	listening := make(chan error, 1)
 	go func() {
-		listening <- d.till.Events(ctx, []string{"scan"}, 0, func(ev wire.Event) error {
+		listening <- d.till.Events(ctx, []string{"scan"}, d.heard, func(ev wire.Event) error {
+			if !strings.Contains(string(ev.Data), g.code) {
+				return nil
+			}
 			got = ev
 			return found
 		})
@@ -240,6 +244,7 @@ func (d *day) scan(ctx context.Context, g goods) (wire.Event, error) {
 	if err := <-listening; !errors.Is(err, found) {
 		return got, fmt.Errorf("wait for the scan: %w", err)
 	}
+	d.heard = got.ID
 	return got, nil
 }
 
@@ -249,7 +254,7 @@ func (d *day) pay(ctx context.Context, key, amount string) (payments.Payment, er
 	if err != nil {
 		return p, err
 	}
-	return d.till.Payment(ctx, p.ID, 60*time.Second)
+	return d.till.Payment(ctx, p.ID, patience)
 }
 
 // sell hands in a completed sale, paid in cash or by a card payment.
@@ -285,7 +290,7 @@ func (d *day) print(ctx context.Context, saleID string) error {
 	if err != nil {
 		return err
 	}
-	done, err := d.till.PrintJob(ctx, job.ID, 30*time.Second)
+	done, err := d.till.PrintJob(ctx, job.ID, patience)
 	if err != nil {
 		return err
 	}
@@ -465,14 +470,17 @@ func (d *day) powerCut(ctx context.Context) error {
 	d.shop.terminal.SetScript([]terminalsim.Behaviour{{CutAt: terminalsim.StepPrinted}, {}})
 	d.power.Store(true)
 	charges := len(d.shop.terminal.Charges())
-	p, err := d.till.StartPayment(ctx, "pay-cut", wire.PaymentRequest{Type: payments.Sale, Amount: g.price})
-	if err != nil {
-		return err
+	// The power may go before the till has its answer; then it is the repeated call that tells.
+	p, lost := d.till.StartPayment(ctx, "pay-cut", wire.PaymentRequest{Type: payments.Sale, Amount: g.price})
+	if refused := (*client.Problem)(nil); errors.As(lost, &refused) {
+		return lost
 	}
+	cutting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	select {
 	case <-d.powered:
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-cutting.Done():
+		return errors.Join(lost, fmt.Errorf("the terminal never came to %s: %w", d.killAt, cutting.Err()))
 	}
 	d.say("The customer's card was charged, and in that moment the agent was killed. Starting it again …")
 	if err := d.shop.start(ctx); err != nil {
@@ -482,11 +490,11 @@ func (d *day) powerCut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if again.ID != p.ID {
+	if lost == nil && again.ID != p.ID {
 		return errors.New("the repeated call made a second payment")
 	}
 	d.say("The till repeats its call with the same Idempotency-Key and gets the same payment back, not a second one.")
-	if p, err = d.till.Payment(ctx, p.ID, 60*time.Second); err != nil {
+	if p, err = d.till.Payment(ctx, again.ID, patience); err != nil {
 		return err
 	}
 	if p.State != payments.Approved {
@@ -509,12 +517,13 @@ func (d *day) comeBack(ctx context.Context) error {
 	if err := d.shop.line.mend(ctx); err != nil {
 		return err
 	}
-	q, err := d.admin.DrainQueue(ctx, 60*time.Second)
-	if err != nil {
+	var q offline.QueueStatus
+	if err := d.until(ctx, "the queue is empty", func() (bool, error) {
+		var err error
+		q, err = d.admin.DrainQueue(ctx, 5*time.Second)
+		return q.Queued+q.Sending+q.InDoubt == 0, err
+	}); err != nil {
 		return err
-	}
-	if q.Queued+q.Sending > 0 {
-		return fmt.Errorf("the queue did not drain: %d queued, %d sending", q.Queued, q.Sending)
 	}
 	d.say("Queue drained: nothing waits, %d parked for a person.", q.Parked)
 	return nil

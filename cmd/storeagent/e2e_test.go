@@ -24,7 +24,7 @@ func TestDemoDay(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &day{out: io.Discard}
-	if d.shop, err = openShop(t.Context(), t.TempDir(), []string{program}, nil, d.terminalStep); err != nil {
+	if d.shop, err = openShop(t.Context(), t.TempDir(), []string{program}, ownPort, d.terminalStep); err != nil {
 		t.Fatal(err)
 	}
 	defer d.shop.close()

@@ -8,11 +8,13 @@ import (
 	"flag"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +42,7 @@ type sideBySide struct{ *testing.M }
 
 // Run implements testscript.TestingM.
 func (s sideBySide) Run() int {
+	lastPort.Store(uint32(rand.IntN(portCount)))
 	flag.Parse()
 	told := false
 	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
@@ -51,8 +54,11 @@ func (s sideBySide) Run() int {
 	return s.M.Run()
 }
 
-// patience is how long a test waits for what must come; it bounds a hang and judges nothing.
-const patience = 90 * time.Second
+// lastPort is the port picked last, less firstPort: a test binary hands each out once, so that no store takes another's
+// while that is away. It begins anywhere, for the sake of other test binaries at the same time.
+var lastPort atomic.Uint32
+
+func ownPort() int { return firstPort + int(lastPort.Add(1)%portCount) }
 
 // simulatedPAN is the card number that the simulated terminal sends where it misbehaves (Behaviour.FullPAN).
 const simulatedPAN = "4111111111111111"
@@ -134,7 +140,7 @@ func openTestShop(tb testing.TB, onStep func(step string)) *testShop {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &day{out: io.Discard}
-	d.shop, err = openShop(ctx, tb.TempDir(), []string{program}, nil, onStep)
+	d.shop, err = openShop(ctx, tb.TempDir(), []string{program}, ownPort, onStep)
 	if err != nil {
 		cancel()
 		tb.Fatal(err)

@@ -90,7 +90,7 @@ func openShopCmd(ts *testscript.TestScript, _ bool, _ []string) {
 	dir := ts.MkAbs("shop")
 	ts.Check(os.Mkdir(dir, 0o700))
 	var err error
-	if d.shop, err = openShop(ctx, dir, []string{ts.Getenv("PROGRAM")}, nil, nil); err != nil {
+	if d.shop, err = openShop(ctx, dir, []string{ts.Getenv("PROGRAM")}, ownPort, nil); err != nil {
 		cancel()
 		ts.Fatalf("%v", err)
 	}
@@ -176,7 +176,7 @@ func eventuallyCmd(ts *testscript.TestScript, _ bool, args []string) {
 // freePortCmd: freeport VARIABLE… sets variables to ports that nobody listens on.
 func freePortCmd(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
-		l, err := listenLasting(context.Background())
+		l, err := listenLasting(context.Background(), ownPort)
 		ts.Check(err)
 		_, port, _ := strings.Cut(l.Addr().String(), ":")
 		ts.Setenv(name, port)

@@ -35,6 +35,9 @@ const (
 
 func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }
 
+// patience is how long is waited for what must come; it bounds a hang and judges nothing.
+const patience = 90 * time.Second
+
 // shop is a whole simulated store: the devices on the counter, the cloud, the line to it, and the agent as a process
 // of its own that can be killed. demo, the end-to-end tests and the benchmarks run on it.
 type shop struct {
@@ -48,6 +51,7 @@ type shop struct {
 	cables   map[string]*devicesim.PTY // device name → its cable, where there are ptys
 	listen   string                    // host:port of the agent's API
 	program  []string                  // how the agent is started, without its arguments
+	pick     func() int                // the next port to try for what is given up and taken again
 	flags    []string                  // of serve, besides --config
 
 	cancel context.CancelFunc
@@ -57,13 +61,14 @@ type shop struct {
 }
 
 // openShop builds the store in dir, which must exist, and switches the devices and the cloud on. The agent is not
-// started. onPaper hears what is printed, onStep what the card terminal does; both may be nil.
-func openShop(ctx context.Context, dir string, program []string, onPaper, onStep func(string)) (*shop, error) {
+// started. Shops that are open at once must not pick the same ports. onStep hears what the card terminal does; it may be
+// nil.
+func openShop(ctx context.Context, dir string, program []string, pick func() int, onStep func(string)) (*shop, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &shop{dir: dir, program: program, cancel: cancel, ports: map[string]string{}, cables: map[string]*devicesim.PTY{}}
+	s := &shop{dir: dir, program: program, pick: pick, cancel: cancel, ports: map[string]string{}, cables: map[string]*devicesim.PTY{}}
 	s.sims, ctx = errgroup.WithContext(ctx)
 	s.terminal = terminalsim.NewZVT(terminalsim.Options{Currency: "840", Password: "000000", OnStep: onStep})
-	s.printer = devicesim.NewPrinter(devicesim.PrinterOptions{Columns: 42, ProcessID: true, OnPaper: onPaper})
+	s.printer = devicesim.NewPrinter(devicesim.PrinterOptions{Columns: 42, ProcessID: true})
 	err := errors.Join(
 		s.plugIn(ctx, "card", func(ctx context.Context, rw io.ReadWriteCloser, serial bool) error {
 			return serveTerminal(ctx, s.terminal, rw, serial)
@@ -152,7 +157,7 @@ func contextReader(ctx context.Context, rw io.ReadWriteCloser) io.Reader {
 
 // openCloud starts the cloud behind a line that can be cut.
 func (s *shop) openCloud(ctx context.Context) error {
-	l, err := listenLasting(ctx)
+	l, err := listenLasting(ctx, s.pick)
 	if err != nil {
 		return err
 	}
@@ -169,11 +174,15 @@ func (s *shop) openCloud(ctx context.Context) error {
 	return nil
 }
 
+// reuseWindow is how long the simulated sign-in server forgives the second use of a refresh token, as real ones do for
+// some seconds. A power cut in the middle of a refresh would end the sign-in without it.
+const reuseWindow = 5 * time.Minute
+
 // newCloud makes the simulated cloud of one store, gzip on and with access tokens that are good for that long. It finds
 // purchases by the query of that name; "" is none, as the vendor documents none.
 func newCloud(issuer string, access time.Duration, o cloudsim.Options) (*cloudsim.Sim, error) {
 	signIn, err := cloudsim.NewSignIn(cloudsim.SignInOptions{
-		Issuer: issuer, ClientID: cloudClientID, AccessLifetime: access, Interval: time.Second,
+		Issuer: issuer, ClientID: cloudClientID, AccessLifetime: access, Interval: time.Second, ReuseWindow: reuseWindow,
 	})
 	if err != nil {
 		return nil, err
@@ -208,13 +217,22 @@ func listenLoopback(ctx context.Context, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// listenLasting listens on a port that can be given up and taken again: one below the range from which systems give
-// ports to outgoing connections (IANA: from 49152, Linux: from 32768).
-func listenLasting(ctx context.Context) (net.Listener, error) {
+// Ports that can be given up and taken again: below the range from which systems give ports to outgoing connections
+// (IANA: from 49152, Linux: from 32768).
+const (
+	firstPort = 20000
+	portCount = 12000
+)
+
+// anyPort picks one of them.
+func anyPort() int { return firstPort + rand.IntN(portCount) }
+
+// listenLasting listens on a port that pick gave.
+func listenLasting(ctx context.Context, pick func() int) (net.Listener, error) {
 	var err error
 	for range 50 {
 		var l net.Listener
-		if l, err = listenLoopback(ctx, fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))); err == nil {
+		if l, err = listenLoopback(ctx, fmt.Sprintf("127.0.0.1:%d", pick())); err == nil {
 			return l, nil
 		}
 	}
@@ -223,7 +241,7 @@ func listenLasting(ctx context.Context) (net.Listener, error) {
 
 // configure writes storeagent.toml.
 func (s *shop) configure(ctx context.Context) error {
-	l, err := listenLasting(ctx) // the agent keeps the port across restarts
+	l, err := listenLasting(ctx, s.pick) // the agent keeps the port across restarts
 	if err != nil {
 		return err
 	}
@@ -325,7 +343,7 @@ func (s *shop) start(ctx context.Context) error {
 }
 
 func (s *shop) waitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -346,7 +364,7 @@ func (s *shop) waitReady(ctx context.Context) error {
 		case <-s.agent.done:
 			return fmt.Errorf("the agent ended at once; its log:\n%s", s.log())
 		case <-ctx.Done():
-			return fmt.Errorf("the agent is not ready after a minute; its log:\n%s", s.log())
+			return fmt.Errorf("the agent is not ready after %v; its log:\n%s", patience, s.log())
 		}
 	}
 }

@@ -143,7 +143,7 @@ func TestKillsUnderLoad(t *testing.T) {
 	}
 
 	var stop atomic.Bool
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(*killsFlag)*10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience+time.Duration(*killsFlag)*20*time.Second)
 	defer cancel()
 	var sellers []*seller
 	var tills sync.WaitGroup

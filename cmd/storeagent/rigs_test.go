@@ -85,9 +85,13 @@ root = "file:%s"
 `, address, simPOIID, simKey, filepath.ToSlash(passFile), filepath.ToSlash(rootFile))
 }
 
-// killPatience is how long terminals wait for an agent that was killed. It only keeps the tests short: a terminal
-// that waits longer is found at work after the restart, which every driver is tested with in fake time.
-const killPatience = 1500 * time.Millisecond
+// How long terminals wait for one answer of an agent that lives, however slow the machine is, and of one that was
+// killed. That they soon give up on the latter only keeps the tests short: a terminal that waits longer is found at work
+// after the restart, which every driver is tested with in fake time.
+const (
+	calmPatience = 20 * time.Second
+	killPatience = 1500 * time.Millisecond
+)
 
 // openRig opens a shop with one more card terminal, named lane, whose steps spring a trap.
 func openRig(t *testing.T, r rig) (*testShop, simTerminal, *trap) {
@@ -95,7 +99,7 @@ func openRig(t *testing.T, r rig) (*testShop, simTerminal, *trap) {
 	tr := &trap{sprung: make(chan struct{}, 1)}
 	ts := openTestShop(t, nil)
 	tr.shop.Store(ts.shop)
-	sim, text := r.plug(ts, terminalsim.Options{Currency: "840", Patience: killPatience, OnStep: tr.step})
+	sim, text := r.plug(ts, terminalsim.Options{Currency: "840", Waits: tr.waits, OnStep: tr.step})
 	ts.add(text)
 	ts.terminalIs("lane", devices.Ready)
 	return ts, sim, tr

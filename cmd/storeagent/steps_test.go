@@ -15,12 +15,22 @@ import (
 type trap struct {
 	shop   atomic.Pointer[shop]
 	armed  atomic.Pointer[string]
+	shut   atomic.Bool // it has killed the agent since it was set up last
 	sprung chan struct{}
+}
+
+// waits is how long the terminal waits for one answer.
+func (tr *trap) waits() time.Duration {
+	if tr.shut.Load() {
+		return killPatience
+	}
+	return calmPatience
 }
 
 // step is called by the terminal, which stands still meanwhile.
 func (tr *trap) step(step string) {
 	if at := tr.armed.Load(); at != nil && *at == step && tr.armed.CompareAndSwap(at, nil) {
+		tr.shut.Store(true)
 		tr.shop.Load().kill()
 		tr.sprung <- struct{}{}
 	}
@@ -44,9 +54,17 @@ func openLane(t *testing.T, r rig) *lane {
 
 const laneAmount = "2.50" // of every payment, so that each follows one of the same amount
 
+// calm waits until the terminal is there, and gives it its patience back.
+func (l *lane) calm() {
+	l.tb.Helper()
+	l.terminalIs("lane", devices.Ready)
+	l.trap.shut.Store(false)
+}
+
 // approved takes a payment that must be approved.
 func (l *lane) approved(key string, typ payments.Type) payments.Payment {
 	l.tb.Helper()
+	l.calm()
 	p, err := l.till.StartPayment(l.ctx, key, wire.PaymentRequest{Type: typ, Amount: laneAmount, Terminal: "lane"})
 	l.must(err)
 	if p = l.ended(p.ID); p.State != payments.Approved {
@@ -56,18 +74,22 @@ func (l *lane) approved(key string, typ payments.Type) payments.Payment {
 }
 
 // killed lets begin start something at the terminal and kills the agent when the terminal comes to step; then it
-// starts the agent again.
-func (l *lane) killed(step string, begin func() error) {
+// starts the agent again. The answer to begin may be lost with the agent; answered tells whether it came.
+func (l *lane) killed(step string, begin func() error) (answered bool) {
 	l.tb.Helper()
-	l.terminalIs("lane", devices.Ready)
+	l.calm()
 	l.trap.armed.Store(&step)
-	l.must(begin()) // it is on disk before the terminal hears of it, so the answer came before the kill
+	err := begin()
+	if problemOf(err) != nil {
+		l.tb.Fatalf("killed at %s: %v", step, err)
+	}
 	select {
 	case <-l.trap.sprung:
 	case <-time.After(patience):
-		l.tb.Fatalf("the terminal never came to %s", step)
+		l.tb.Fatalf("the terminal never came to %s: %v", step, err)
 	}
 	l.must(l.shop.start(l.ctx))
+	return err == nil
 }
 
 // TestKillAtEachTerminalStep kills the agent at every step of a payment and of a refund at every kind of terminal, once
@@ -100,19 +122,20 @@ func (l *lane) payKilledAt(step string, typ payments.Type, lineDies bool) {
 	if lineDies {
 		l.sim.SetScript([]terminalsim.Behaviour{{CutAt: step}, {}})
 	}
-	before := len(standing(l.sim))
+	before, kept := len(standing(l.sim)), len(l.allPayments())
 	request := wire.PaymentRequest{Type: typ, Amount: laneAmount, Terminal: "lane"}
 	var started payments.Payment
-	l.killed(step, func() (err error) {
+	answered := l.killed(step, func() (err error) {
 		started, err = l.till.StartPayment(l.ctx, "pay-"+step, request)
 		return err
 	})
+	onDisk := l.allPayments() // newest first; it was there before the terminal heard of it
 	again, err := l.till.StartPayment(l.ctx, "pay-"+step, request)
 	l.must(err)
-	if again.ID != started.ID {
-		l.tb.Fatalf("killed at %s: the same key made payment %s beside %s", step, again.ID, started.ID)
+	if len(onDisk) != kept+1 || again.ID != onDisk[0].ID || answered && again.ID != started.ID {
+		l.tb.Fatalf("killed at %s: the same key made payment %s beside %s; %d payments, before %d", step, again.ID, started.ID, len(onDisk), kept)
 	}
-	p := l.ended(started.ID)
+	p := l.ended(again.ID)
 	charged := len(standing(l.sim)) - before
 	if p.State == payments.Unresolved && l.rig.forgetful {
 		p = l.personLooks(p, charged == 1)
@@ -187,14 +210,17 @@ func (l *lane) followKilledAt(step, name string) {
 	f := followUps[name]
 	p := l.approved("pay-"+step, f.on)
 	var first payments.Payment
-	l.killed(step, func() (err error) {
+	answered := l.killed(step, func() (err error) {
 		first, err = f.ask(l.testShop, name+"-"+step, p.ID)
 		return err
 	})
+	onDisk, err := l.till.Payment(l.ctx, p.ID, 0) // the operation was there before the terminal heard of it
+	l.must(err)
 	again, err := f.ask(l.testShop, name+"-"+step, p.ID)
 	l.must(err)
-	if len(again.Operations) != 1 || again.Operations[0].ID != first.Operations[0].ID {
-		l.tb.Fatalf("killed at %s: the same key answered %+v, before %+v", step, again.Operations, first.Operations)
+	if len(onDisk.Operations) != 1 || len(again.Operations) != 1 || again.Operations[0].ID != onDisk.Operations[0].ID ||
+		answered && again.Operations[0].ID != first.Operations[0].ID {
+		l.tb.Fatalf("killed at %s: the same key answered %+v, on disk is %+v, before %+v", step, again.Operations, onDisk.Operations, first.Operations)
 	}
 	p = l.ended(p.ID)
 	charges := l.sim.Charges()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"storeagent/internal/logfile"
 	"storeagent/offline"
 	"storeagent/offline/sqlite"
+	"storeagent/register/wire"
 )
 
 // otherPAN is a card number that the simulated terminal never sends.
@@ -67,7 +69,7 @@ func TestBundleHoldsNoSecrets(t *testing.T) {
 		giftcardCode: "a gift card's code", giftcardPIN: "a gift card's PIN", otherPAN: "a card number", "5555 5555 5555 4444": "a card number in groups",
 		"planted-hook-secret": "a webhook's secret", "planted-hook-path": "a webhook's path", "planted-comment": "a password in a comment",
 		"planted-password": "a password in the log", "planted-passphrase": "a passphrase in the log", "planted-bearer": "a bearer token in the log",
-		"MHcCAQEEplanted": "a private key in the log", "77318": "a PIN in the log", "planted-scan": "what was scanned", "planted-customer": "a customer",
+		"MHcCAQEEplanted": "a private key in the log", "7731840265": "a PIN in the log", "planted-scan": "what was scanned", "planted-customer": "a customer",
 		"WDJB-MJHT": "a code of a sign-in",
 	}
 	for secret, what := range ts.secrets() {
@@ -81,14 +83,20 @@ func TestBundleHoldsNoSecrets(t *testing.T) {
 	config = append(config, "\n# the manager's password is planted-comment\n[[webhook]]\nurl = \"http://127.0.0.1:9/planted-hook-path\"\nsecret = \"file:"+filepath.ToSlash(hook)+"\"\ntypes = [\"sale\"]\n"...)
 	ts.must(os.WriteFile(ts.shop.config(), config, 0o600))
 	log := strings.Join([]string{
-		`level=INFO msg="kept line"`, `card="` + otherPAN + `" other="5555 5555 5555 4444"`, `body="{\"pin\":\"77318\",\"code\":\"` + giftcardCode + `\"}"`,
-		`msg="the PIN is 77318" password=planted-password passphrase: planted-passphrase`, `header="Authorization: Bearer planted-bearer"`,
+		`level=INFO msg="kept line"`, `card="` + otherPAN + `" other="5555 5555 5555 4444"`, `body="{\"pin\":\"7731840265\",\"code\":\"` + giftcardCode + `\"}"`,
+		`msg="the PIN is 7731840265" password=planted-password passphrase: planted-passphrase`, `header="Authorization: Bearer planted-bearer"`,
 		"-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEplanted\n-----END EC PRIVATE KEY-----", `msg="sent planted-hook-secret" user_code=WDJB-MJHT`, "",
 	}, "\n")
 	ts.must(os.WriteFile(filepath.Join(data, installer.LogName+logfile.Older), []byte(log), 0o600))
 	ts.restart()
 	ts.online()
+	_, err = ts.devicesReady(ts.ctx)
+	ts.must(err)
+	heard := ts.listen()
 	ts.must(ts.shop.scanner.Scan("]C0", giftcardCode))
+	ts.eventually("the card is scanned", func() bool {
+		return slices.ContainsFunc(heard.all(), func(ev wire.Event) bool { return ev.Type == "scan" })
+	})
 	spent, err := ts.till.GiftcardTransact(ts.ctx, "bundle-card", cardTx(offline.CardUse, offline.CardImmediate, "1.00"))
 	ts.must(err)
 	if spent.State != offline.CardCompleted {
@@ -130,7 +138,7 @@ func TestBundleHoldsNoSecrets(t *testing.T) {
 	ts.shop.kill()
 	store, err := sqlite.Open(ts.ctx, sqlite.Options{Dir: data, Log: slog.New(slog.DiscardHandler)})
 	ts.must(err)
-	ts.must(store.Audit().Add(ts.ctx, journal.Actor{Name: "technician"}, "queue.settle", "kept-subject", "seen; card "+otherPAN+", the pin is 77318"))
+	ts.must(store.Audit().Add(ts.ctx, journal.Actor{Name: "technician"}, "queue.settle", "kept-subject", "seen; card "+otherPAN+", the pin is 7731840265"))
 	ts.must(store.Events().Append(ts.ctx, journal.NewEvent("device", time.Now(), map[string]any{
 		"name": "kept-device", "data": "planted-scan", "customer": map[string]string{"fullName": "planted-customer"},
 		"lastError": map[string]string{"code": "kept_code", "message": "password=planted-password " + otherPAN},

@@ -83,6 +83,8 @@ func TestCatalogueSurvivesKillAndOutage(t *testing.T) {
 	if _, err := ts.till.CatalogRows(ts.ctx, "product", nil); problemOf(err) == nil || problemOf(err).Code != "cloud_away" {
 		t.Errorf("offline, never asked before: %v", err)
 	}
+	_, err = ts.devicesReady(ts.ctx)
+	ts.must(err)
 	ev, err := ts.scan(ts.ctx, stock()[0])
 	ts.must(err)
 	var scan wire.Scan

@@ -184,7 +184,7 @@ func TestSignOutIsSeen(t *testing.T) {
 	ts := openOnlineShop(t, nil)
 	ts.online()
 	ts.must(ts.admin.SignOut(ts.ctx))
-	soon, cancel := context.WithTimeout(ts.ctx, 20*time.Second) // the next probe may be a minute away
+	soon, cancel := context.WithTimeout(ts.ctx, 45*time.Second) // the next probe may be a minute away
 	defer cancel()
 	ts.must(ts.until(soon, "the queue knows", func() (bool, error) {
 		q, err := ts.admin.Queue(soon)

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"storeagent/devices"
 	"storeagent/offline/cloudsim"
@@ -53,7 +52,7 @@ func (ts *testShop) payAt(terminal, key, amount string) payments.Payment {
 	ts.tb.Helper()
 	p, err := ts.till.StartPayment(ts.ctx, key, wire.PaymentRequest{Type: payments.Sale, Amount: amount, Terminal: terminal})
 	ts.must(err)
-	p, err = ts.till.Payment(ts.ctx, p.ID, 60*time.Second)
+	p, err = ts.till.Payment(ts.ctx, p.ID, patience)
 	ts.must(err)
 	return p
 }

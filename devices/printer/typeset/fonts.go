@@ -68,7 +68,7 @@ func ignorable(r rune) bool {
 // scan finds the fonts, in a fixed order whatever the order of the disk.
 func (t *Typesetter) scan() {
 	began := time.Now()
-	t.scanned = began
+	defer func() { t.scanned = time.Now() }()
 	t.fonts, t.loaded = nil, nil
 	t.forget()
 	clear(t.chosen)

@@ -318,7 +318,7 @@ func exercise(t *testing.T, sim *terminalsim.PAX, term payments.Terminal) {
 }
 
 func TestOverLoopback(t *testing.T) {
-	sim := terminalsim.NewPAX(terminalsim.Options{})
+	sim := terminalsim.NewPAX(terminalsim.Options{Patience: terminaltest.RealPatience})
 	open := terminaltest.Listen(t, func(ctx context.Context, conn net.Conn) { _ = sim.Serve(ctx, conn) })
 	term, err := pax.New(pax.Config{Name: "lan", Open: open, Options: pax.Options{Currency: "USD"}})
 	if err != nil {

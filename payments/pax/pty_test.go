@@ -11,7 +11,7 @@ import (
 )
 
 func TestOverPty(t *testing.T) {
-	sim := terminalsim.NewPAX(terminalsim.Options{})
+	sim := terminalsim.NewPAX(terminalsim.Options{Patience: terminaltest.RealPatience})
 	open := terminaltest.PTY(t, sim.Serve)
 	term, err := pax.New(pax.Config{Name: "pty", Open: open, Options: pax.Options{Currency: "USD"}})
 	if err != nil {

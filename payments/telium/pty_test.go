@@ -13,7 +13,7 @@ import (
 )
 
 func TestOverPty(t *testing.T) {
-	sim := terminalsim.NewTelium(terminalsim.Options{})
+	sim := terminalsim.NewTelium(terminalsim.Options{Patience: terminaltest.RealPatience})
 	term, err := telium.New(telium.Config{Name: "pty", Open: terminaltest.PTY(t, sim.Serve)})
 	if err != nil {
 		t.Fatal(err)

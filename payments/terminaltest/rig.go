@@ -259,6 +259,10 @@ func Words(b Behaviour) string {
 	}[b]
 }
 
+// RealPatience is how long a simulated terminal waits for one answer where time is real: this machine may be slow, and
+// what is proven is not how fast it is.
+const RealPatience = time.Minute
+
 // Listen lets a simulated terminal serve connections on the loopback address until the test ends, and opens them for
 // the driver.
 func Listen(t testing.TB, serve func(ctx context.Context, conn net.Conn)) port.OpenFunc {

@@ -377,7 +377,7 @@ func exercise(t *testing.T, sim *terminalsim.ZVT, term payments.Terminal) {
 }
 
 func TestOverLoopback(t *testing.T) {
-	sim := terminalsim.NewZVT(terminalsim.Options{Password: "123456"})
+	sim := terminalsim.NewZVT(terminalsim.Options{Password: "123456", Patience: terminaltest.RealPatience})
 	open := terminaltest.Listen(t, func(ctx context.Context, conn net.Conn) { _ = sim.ServeTCP(ctx, conn) })
 	term, err := zvt.New(zvt.Config{Name: "lan", Open: open, Options: zvt.Options{Password: "123456", Print: true}})
 	if err != nil {

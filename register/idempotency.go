@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -98,7 +99,10 @@ func (s *Server) once(w http.ResponseWriter, r *http.Request, c *call) {
 // record keeps the answer of a request that changed nothing in the database by itself. It reports whether another
 // request took the key meanwhile.
 func (s *Server) record(r *http.Request, c *call, cw *captured) bool {
-	a := journal.Answer{Status: cw.status, Location: cw.header.Get("Location"), Body: bytes.Clone(bytes.TrimSpace(cw.body.Bytes())), Fingerprint: c.key.Fingerprint}
+	a := journal.Answer{Status: cw.status, Location: cw.header.Get("Location"), Fingerprint: c.key.Fingerprint}
+	if !c.route.drawn {
+		a.Body = bytes.Clone(bytes.TrimSpace(cw.body.Bytes()))
+	}
 	err := s.cfg.Keys.Record(durable(r.Context()), *c.key, a)
 	if err == nil {
 		return false
@@ -124,6 +128,12 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request, c *call) bool {
 	case a.Fingerprint != c.key.Fingerprint:
 		refuse(http.StatusUnprocessableEntity, "idempotency_key_reused", "This key was used before, for another request.",
 			"Send a new key with a new request, and the old key only with exactly the old request.").write(w, c.id)
+		return true
+	}
+	if c.route.drawn {
+		w.Header().Set("Idempotent-Replayed", "true")
+		r.Body = io.NopCloser(bytes.NewReader(c.body)) // the first run may have read it
+		s.mux.ServeHTTP(w, r)
 		return true
 	}
 	if c.route.live != nil && a.Location != "" {

@@ -64,6 +64,25 @@ func TestPreviewMedia(t *testing.T) {
 	}
 }
 
+// A repeat is the same picture, not a JSON answer that lost its blanks.
+func TestPreviewRepeatedUnderItsKey(t *testing.T) {
+	s := newServer(t, newMemory())
+	const body = `{"document":[{"op":"text","text":"Hello","align":"right"}],"columns":20}`
+	for _, accept := range []string{"text/plain", "image/png", "image/svg+xml"} {
+		a := ask{method: "POST", path: "/v1/receipts/preview", token: registerToken, key: "key-" + accept, body: body, header: map[string]string{"Accept": accept}}
+		first, again := a.do(t, s), a.do(t, s)
+		if first.Code != 200 || again.Code != 200 || again.Header().Get("Idempotent-Replayed") != "true" || first.Header().Get("Idempotent-Replayed") != "" ||
+			again.Header().Get("Content-Type") != first.Header().Get("Content-Type") || again.Body.String() != first.Body.String() ||
+			again.Header().Get("Content-Security-Policy") != first.Header().Get("Content-Security-Policy") {
+			t.Errorf("%s: %d %v\n%q, then %d %v\n%q", accept, first.Code, first.Header(), first.Body, again.Code, again.Header(), again.Body)
+		}
+		a.body = `{"document":[{"op":"rule"}],"columns":20}`
+		if w := a.do(t, s); code(t, w) != "idempotency_key_reused" {
+			t.Errorf("%s with another body: %d %s", accept, w.Code, w.Body)
+		}
+	}
+}
+
 func TestPreviewRefusals(t *testing.T) {
 	s := newServer(t, newMemory())
 	long := `{"document":[` + strings.Repeat(`{"op":"feed","lines":100},`, 6) + `{"op":"cut"}]}`

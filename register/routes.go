@@ -38,6 +38,9 @@ type route struct {
 	// live, where set, says how what the first answer located stands now; a repeat hears that.
 	live func(ctx context.Context, s *Server, location string) (any, error)
 
+	// drawn marks an answer that is no JSON and follows from the request alone: a repeat is drawn anew, not kept.
+	drawn bool
+
 	// Filled in by build.
 	query  []string
 	schema *huma.Schema
@@ -159,7 +162,7 @@ func deviceRoutes() []*route {
 		{method: "POST", path: "/v1/print-jobs/{id}/reprint", id: "reprint", section: "printing", summary: "Print a job again, marked as a copy",
 			roles: selling, key: true, status: 202, problems: []int{404, 503}, add: handle((*Server).reprint)},
 		{method: "POST", path: "/v1/receipts/preview", id: "previewReceipt", section: "printing", summary: "Show what the paper will show, as text, PNG or SVG",
-			roles: selling, body: bodyNeeded, status: 200, problems: []int{404, 406}, add: handle((*Server).preview)},
+			roles: selling, body: bodyNeeded, drawn: true, status: 200, problems: []int{404, 406}, add: handle((*Server).preview)},
 		{method: "POST", path: "/v1/scanners/{name}/claim", id: "claimScanner", section: "devices", summary: "Take or renew the exclusive use of a scanner's scans",
 			roles: selling, status: 200, problems: []int{404, 409}, add: handle((*Server).postClaim)},
 		{method: "GET", path: "/v1/scanners/{name}/claim", id: "getScannerClaim", section: "devices", summary: "Whether a scanner is claimed",

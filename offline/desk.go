@@ -172,33 +172,9 @@ func (d *Desk) Items(ctx context.Context, f ItemFilter) ([]Item, string, error) 
 // Decide commits a person's decision about one operation. Errors: ErrState, ErrCloudID, journal.ErrNotFound, journal.ErrKeyUsed,
 // journal.ErrStorageFull.
 func (d *Desk) Decide(ctx context.Context, dec Decision, e journal.Entry) (Item, error) {
-	op, err := d.cfg.Store.Operation(ctx, dec.OpID)
+	op, blocked, err := d.decide(ctx, dec, e)
 	if err != nil {
 		return Item{}, err
-	}
-	blocked := op.Reason == Blocked
-	now := time.Now()
-	op.Reason = ""
-	switch dec.Action {
-	case Resend:
-		op.State, op.Error = Queued, nil
-	case Settle:
-		if dec.ExpiresAt, err = d.f.seen(op, dec); err != nil {
-			return Item{}, fmt.Errorf("decide on %s: %w", dec.OpID, err)
-		}
-		op.State, op.CloudID, op.DeliveredAt = Delivered, dec.CloudID, now
-	case Discard:
-		op.State = Discarded
-	default:
-		return Item{}, fmt.Errorf("decide on %s: no action %q", dec.OpID, dec.Action)
-	}
-	events, err := opEvents(ctx, d.cfg.Store, now, op, Result{ExpiresAt: dec.ExpiresAt})
-	if err != nil {
-		return Item{}, err
-	}
-	e.Events = append(e.Events, events...)
-	if op, err = d.cfg.Store.Decide(ctx, dec, e); err != nil {
-		return Item{}, fmt.Errorf("decide on %s: %w", dec.OpID, err)
 	}
 	d.cfg.Log.InfoContext(ctx, "a person decided", "operation", op.ID, "action", dec.Action, "by", e.Actor.Name)
 	if blocked && dec.Action == Resend {
@@ -207,6 +183,44 @@ func (d *Desk) Decide(ctx context.Context, dec Decision, e journal.Entry) (Item,
 	d.f.refresh(context.WithoutCancel(ctx))
 	d.f.Wake()
 	return op.Item(), nil
+}
+
+// decide commits the decision and tells whether the operation was parked for want of a permission.
+func (d *Desk) decide(ctx context.Context, dec Decision, e journal.Entry) (op Operation, blocked bool, err error) {
+	select {
+	case d.f.deciding <- struct{}{}:
+		defer func() { <-d.f.deciding }()
+	case <-ctx.Done():
+		return op, false, ctx.Err()
+	}
+	if op, err = d.cfg.Store.Operation(ctx, dec.OpID); err != nil {
+		return op, false, err
+	}
+	blocked = op.Reason == Blocked
+	now := time.Now()
+	op.Reason = ""
+	switch dec.Action {
+	case Resend:
+		op.State, op.Error = Queued, nil
+	case Settle:
+		if dec.ExpiresAt, err = d.f.seen(op, dec); err != nil {
+			return op, false, fmt.Errorf("decide on %s: %w", dec.OpID, err)
+		}
+		op.State, op.CloudID, op.DeliveredAt = Delivered, dec.CloudID, now
+	case Discard:
+		op.State = Discarded
+	default:
+		return op, false, fmt.Errorf("decide on %s: no action %q", dec.OpID, dec.Action)
+	}
+	events, err := opEvents(ctx, d.cfg.Store, now, op, Result{ExpiresAt: dec.ExpiresAt})
+	if err != nil {
+		return op, false, err
+	}
+	e.Events = append(e.Events, events...)
+	if op, err = d.cfg.Store.Decide(ctx, dec, e); err != nil {
+		return op, false, fmt.Errorf("decide on %s: %w", dec.OpID, err)
+	}
+	return op, blocked, nil
 }
 
 // Pause holds the queue, also over restarts; what is under way ends.

@@ -2,9 +2,11 @@ package offline_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"storeagent/internal/journal"
@@ -161,6 +163,48 @@ func TestDecide(t *testing.T) {
 		}
 		if rows := s.mem.Audits(); len(rows) != 2 || rows[0].Actor != tech || rows[1].Decision.Note != "test sale" {
 			t.Errorf("audit %+v", rows)
+		}
+		s.stop()
+	})
+}
+
+// heldUp stops the forwarder between its look at what is parked and its commit.
+type heldUp struct {
+	*disk
+	before func() // called once
+}
+
+func (h *heldUp) Unblock(ctx context.Context, t offline.OpType, at time.Time, e ...journal.Event) (int, error) {
+	if f := h.before; f != nil {
+		h.before = nil
+		f()
+	}
+	return h.disk.Unblock(ctx, t, at, e...)
+}
+
+// TestDecisionBesideARelease: whoever is first, listeners hear last how the sale stands.
+func TestDecisionBesideARelease(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := newShop(t)
+		s.cloud.answers(func(offline.Operation) reply { return barred })
+		rec := s.sell("")
+		held := &heldUp{disk: &disk{Memory: s.mem}}
+		held.before = func() {
+			go func() {
+				d := offline.Decision{OpID: s.op(rec).ID, Action: offline.Discard, Note: "rung up again"}
+				if _, err := s.desk.Decide(t.Context(), d, journal.Entry{Actor: tech}); err != nil {
+					t.Errorf("discard: %v", err)
+				}
+			}()
+			synctest.Wait()
+		}
+		s.cfg.Store = held
+		s.open()
+		s.run()
+		pass(2 * time.Minute)
+		s.want(rec, offline.Discarded, "")
+		if got := saleStates(s, rec); got[len(got)-1] != "discarded" {
+			t.Errorf("sale events say %v", got)
 		}
 		s.stop()
 	})

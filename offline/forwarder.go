@@ -81,6 +81,10 @@ type Forwarder struct {
 
 	pausing sync.Mutex // held from reading or writing the setting until paused follows it; taken before mu
 
+	// deciding holds a token from reading what is parked to the commit that moves it, for people and for unblock: so the
+	// events of the two come in the order of their commits.
+	deciding chan struct{}
+
 	mu       sync.Mutex
 	paused   bool
 	stilled  int // callers who want no attempt to begin
@@ -155,8 +159,9 @@ func NewForwarder(c ForwarderConfig) (*Forwarder, error) {
 	}
 	f := &Forwarder{
 		cfg: c, log: c.Log, zero: zero.String(), wake: make(chan struct{}, 1), changed: make(chan struct{}),
-		pace:  newPacer(min(c.StartRate, c.MaxRate), c.MaxRate),
-		stops: map[OpType]*stop{}, flying: map[string]OpType{}, ended: map[string]int{},
+		deciding: make(chan struct{}, 1),
+		pace:     newPacer(min(c.StartRate, c.MaxRate), c.MaxRate),
+		stops:    map[OpType]*stop{}, flying: map[string]OpType{}, ended: map[string]int{},
 		lookups: newLookups(c.Store, c.Purchases),
 	}
 	if c.Giftcards != nil {

@@ -103,6 +103,12 @@ func (f *Forwarder) tryStopped(ctx context.Context) error {
 // unblock turns what is parked as blocked back into queued. Nothing of the kind is under way, so that the events
 // name just what changes.
 func (f *Forwarder) unblock(ctx context.Context, now time.Time, t OpType) error {
+	select {
+	case f.deciding <- struct{}{}:
+		defer func() { <-f.deciding }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	blocked, err := f.blocked(ctx, t)
 	if err != nil || len(blocked) == 0 {
 		return err

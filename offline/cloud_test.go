@@ -2,6 +2,7 @@ package offline_test
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -125,4 +126,11 @@ func (c *cloud) executed(id string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ledger[id]
+}
+
+// executions is that of all operations at one moment.
+func (c *cloud) executions() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.ledger)
 }

@@ -18,7 +18,7 @@ import (
 const (
 	cardCode  = "6006491234567897"
 	otherCode = "6006499876543210"
-	cardPIN   = "8351"
+	cardPIN   = "83519274" // long enough to stand in no random id
 )
 
 // cardReply is what the card cloud does with one attempt.

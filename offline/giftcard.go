@@ -62,7 +62,7 @@ type Giftcard struct {
 	CreatedAt  time.Time
 	CreatedBy  string // pairing id
 
-	Offline        bool   // accepted by the rules for outages: the goods may be gone before the cloud hears of it
+	Offline        bool   // accepted by the rules for outages, or sent again by a person: the goods may be gone before the cloud hears of it
 	Before         string // balance before the last attempt, "" where it could not be had
 	Balance        string // of the card, as the cloud said with the result
 	GiftcardID     string // the cloud's id of the card
@@ -161,7 +161,7 @@ type GiftcardView struct {
 	CodeType       string        `json:"codeType,omitempty"`
 	Reference      string        `json:"reference,omitempty"`
 	SaleID         string        `json:"saleId,omitempty"`
-	Offline        bool          `json:"offline" doc:"Accepted by the rules for outages, before the cloud heard of it"`
+	Offline        bool          `json:"offline" doc:"Accepted by the rules for outages, before the cloud heard of it, or sent again by a person"`
 	CreatedAt      time.Time     `json:"createdAt"`
 	ExpiresAt      *time.Time    `json:"expiresAt,omitempty" doc:"When the hold of an authorization lapses"`
 	Error          *Fault        `json:"error,omitempty"`

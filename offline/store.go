@@ -91,7 +91,8 @@ type Store interface {
 	// with an audit row of the agent's own (AgentActor, ActionEvidence) where the result names evidence.
 	Settle(ctx context.Context, opID string, r Result, events ...journal.Event) error
 	// Decide commits a person's decision about a parked operation with an audit row. ErrState where the operation
-	// is not parked (Discard also takes queued).
+	// is not parked (Discard also takes queued). A giftcardTrans that is sent again becomes Offline: somebody relies on
+	// it, though no cashier waits any more.
 	Decide(ctx context.Context, d Decision, e journal.Entry) (Operation, error)
 	// Unblock turns operations parked as Blocked of that type back into queued and returns how many.
 	Unblock(ctx context.Context, t OpType, at time.Time, events ...journal.Event) (int, error)

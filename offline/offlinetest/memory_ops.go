@@ -176,6 +176,9 @@ func (m *Memory) Decide(_ context.Context, d offline.Decision, e journal.Entry) 
 		return offline.Operation{}, fmt.Errorf("decide on %s: no action %q", d.OpID, d.Action)
 	}
 	m.end(op, r)
+	if c, err := m.card(op.ID); err == nil && d.Action == offline.Resend {
+		c.Offline = true
+	}
 	m.audit = append(m.audit, Audit{d, e.Actor})
 	m.commit(e)
 	return cloneOp(*op), nil

@@ -62,6 +62,7 @@ func Suite(t *testing.T, open func(t *testing.T) offline.Store) {
 		{"GiftcardForgetsItsPIN", cardForgetsItsPIN},
 		{"OpenGiftcards", cardOpenList},
 		{"GiftcardChanges", cardChanges},
+		{"GiftcardSentAgain", cardSentAgain},
 		{"GiftcardCapture", cardCapture},
 		{"GiftcardTenders", cardTenders},
 		{"GiftcardBalances", cardBalances},

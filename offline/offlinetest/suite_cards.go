@@ -205,6 +205,18 @@ func cardChanges(s *suite) {
 }
 
 // capture makes the operation that captures a transaction.
+// cardSentAgain: what a person sends again is relied on, as if it had been accepted for an outage; what they end is not.
+func cardSentAgain(s *suite) {
+	for action, relied := range map[offline.Action]bool{offline.Resend: true, offline.Discard: false} {
+		id := s.card("card:"+string(action), offline.CardImmediate)
+		s.bring(id, offline.Result{State: offline.Parked, Reason: offline.Unknown})
+		s.decide(id, action)
+		if g := s.cardOf(id); g.Offline != relied {
+			s.Errorf("after %s: %+v", action, g)
+		}
+	}
+}
+
 func capture(g offline.Giftcard, saleID string) (offline.CardCapture, offline.Operation) {
 	op := offline.Operation{
 		ID: newID(), Type: offline.GiftcardCapture, SaleID: saleID, Stream: g.Stream, DependsOn: []string{g.ID},

@@ -21,6 +21,7 @@ const (
 	qCardsOpen  = qCards + ` WHERE done = 0 AND (?1 = '' OR stream = ?1) ORDER BY seq`
 	qCardBefore = `UPDATE giftcards SET before = ?2 WHERE id = ?1`
 	qCardTaken  = `UPDATE giftcards SET offline = 1 WHERE id = ?1 AND (SELECT state FROM operations WHERE id = ?1) = 'queued'`
+	qCardRelied = `UPDATE giftcards SET offline = 1 WHERE id = ?`
 	qCardCancel = `UPDATE giftcards SET canceled_at = ?2, done = 1 WHERE id = ?1 AND capture_op = '' AND sale_id = ''`
 	qCardExpire = `UPDATE giftcards SET expired = 1, done = 1 WHERE id = ?1 AND capture_op = ''`
 

@@ -325,6 +325,11 @@ func (v Outbox) Decide(ctx context.Context, d offline.Decision, e journal.Entry)
 		if err := t.end(op, r, e.Events); err != nil {
 			return err
 		}
+		if d.Action == offline.Resend && op.Type == offline.GiftcardTrans {
+			if _, err := t.exec(qCardRelied, op.ID); err != nil {
+				return err
+			}
+		}
 		after, err = t.op(op.ID)
 		return err
 	})

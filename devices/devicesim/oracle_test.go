@@ -5,6 +5,7 @@ package devicesim_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"image"
 	"image/png"
 	"io"
@@ -245,13 +246,24 @@ func TestOracleReceiptLine(t *testing.T) {
 	checkSlip(t, p)
 }
 
+// listenAt9100 takes an address of this machine where the port of network printers is free: receiptio knows no other.
+func listenAt9100(t *testing.T) (l net.Listener, host string) {
+	t.Helper()
+	var err error
+	for n := 2; n < 255; n++ {
+		host = fmt.Sprintf("127.0.0.%d", n)
+		if l, err = net.Listen("tcp", host+":9100"); err == nil {
+			return l, host
+		}
+	}
+	t.Fatal(err)
+	return nil, ""
+}
+
 // TestOracleReceiptIO lets receiptio print over the network: it asks our printer for its make and its status, prints, and
 // waits for the confirmation.
 func TestOracleReceiptIO(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.91:9100") // it knows no other port
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, host := listenAt9100(t)
 	sim := devicesim.NewPrinter(devicesim.PrinterOptions{})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -276,7 +288,7 @@ func TestOracleReceiptIO(t *testing.T) {
 		}
 		return states
 	}
-	const to = "-d 127.0.0.91 -t 10 "
+	to := "-d " + host + " -t 120 "
 	status := map[string]any{"op": "print", "text": "", "options": to + "-q"}
 	if got := ask(map[string]any{"op": "print", "text": slip, "options": to + "-p escpos -c 42 -l en"}); got[0] != "success" {
 		t.Fatalf("print: %s", got)

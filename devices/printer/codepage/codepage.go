@@ -171,14 +171,15 @@ func Missing(pages []Page, text string) (rune, bool) {
 	return 0, false
 }
 
+// everyday replaces what only differs in where a line may break, and what no page has though a letter like it is on all.
+var everyday = strings.NewReplacer(
+	"\u202F", " ", "\u2007", " ", "\u2009", " ", "\u00A0", " ",
+	"\u2010", "-", "\u2011", "-", "\u2212", "-",
+	"\u0218", "\u015E", "\u0219", "\u015F", "\u021A", "\u0162", "\u021B", "\u0163",
+	"\u00AD", "", "\u200B", "", "\u2060", "", "\uFEFF", "",
+)
+
 // Clean puts text into the form that code pages know: composed characters, the everyday one for spaces and hyphens that
 // only differ in where a line may break (number formatting of browsers is full of those), and Romanian letters with the
 // cedilla that all pages have in place of the comma that none has.
-func Clean(text string) string {
-	return strings.NewReplacer(
-		"\u202F", " ", "\u2007", " ", "\u2009", " ", "\u00A0", " ",
-		"\u2010", "-", "\u2011", "-", "\u2212", "-",
-		"\u0218", "\u015E", "\u0219", "\u015F", "\u021A", "\u0162", "\u021B", "\u0163",
-		"\u00AD", "", "\u200B", "", "\u2060", "", "\uFEFF", "",
-	).Replace(norm.NFC.String(text))
-}
+func Clean(text string) string { return everyday.Replace(norm.NFC.String(text)) }

@@ -188,7 +188,7 @@ func TestDevicesNamesTheAgentsDevices(t *testing.T) {
 
 func TestPrintTest(t *testing.T) {
 	ts := openTestShop(t, nil)
-	code, out := ts.command("print-test")
+	code, out := ts.command("print-test", "--wait", "90s")
 	if code != 0 || !strings.Contains(out, "42 columns): printed: the printer confirmed it") {
 		t.Fatalf("exit %d:\n%s", code, out)
 	}
@@ -210,7 +210,7 @@ func TestPrintTest(t *testing.T) {
 		list, err := ts.till.Devices(ts.ctx)
 		return err == nil && list[1].State == devices.Error
 	})
-	code, out = ts.command("print-test", "paper", "--wait", "1s")
+	code, out = ts.command("print-test", "paper", "--wait", "10s") // long enough for the job to be taken up
 	if code != 1 || !strings.Contains(out, "blocked, cover open") || !strings.Contains(out, "→ close the cover") {
 		t.Errorf("exit %d:\n%s", code, out)
 	}
@@ -251,10 +251,12 @@ func TestScanTest(t *testing.T) {
 	}
 	claim, err := ts.admin.ScannerClaim(ts.ctx, "hand")
 	ts.must(err)
+	ts.scannedOut()
 	if claim.Claimed {
 		t.Error("the scanner is still claimed")
 	}
 	ts.scansRefused()
+	ts.scannedOut()
 	if code, out := ts.command("scan-test", "hand", "--wait", "1s"); code != 1 || !strings.Contains(out, "nothing came within 1s") || !strings.Contains(out, "keyboard mode") {
 		t.Errorf("no scan: exit %d:\n%s", code, out)
 	}
@@ -263,6 +265,13 @@ func TestScanTest(t *testing.T) {
 	if code, out := ts.command("scan-test", "--wait", "1s"); code != 1 || !strings.Contains(out, "claimed") {
 		t.Errorf("claimed by the till: exit %d:\n%s", code, out)
 	}
+}
+
+// scannedOut waits until all that was scanned so far is dealt with: scans come in order.
+func (ts *testShop) scannedOut() {
+	ts.tb.Helper()
+	_, err := ts.scan(ts.ctx, stock()[1])
+	ts.must(err)
 }
 
 // scansRefused has a card number scanned while scan-test listens: it is no scan, and the reason is shown.
@@ -274,7 +283,7 @@ func (ts *testShop) scansRefused() {
 	}
 	done := make(chan result, 1)
 	go func() {
-		code, out := ts.command("scan-test", "--wait", "4s")
+		code, out := ts.command("scan-test", "--wait", "8s")
 		done <- result{code, out}
 	}()
 	tick := time.NewTicker(200 * time.Millisecond)
@@ -308,7 +317,7 @@ func TestTerminalTest(t *testing.T) {
 	ts.restart()
 	ts.eventually("the terminal has refused the password", func() bool {
 		list, err := ts.till.Devices(ts.ctx)
-		return err == nil && list[0].LastError != nil
+		return err == nil && list[0].LastError != nil && strings.Contains(list[0].LastError.Message, "the password is wrong")
 	})
 	if code, out := ts.command("terminal-test"); code != 1 || !strings.Contains(out, "the password is wrong") || !strings.Contains(out, "→ compare password") {
 		t.Errorf("wrong password: exit %d:\n%s", code, out)
@@ -330,7 +339,7 @@ func TestPrintTestWithoutTheLetters(t *testing.T) {
 	ts.restart()
 	_, err = ts.devicesReady(ts.ctx)
 	ts.must(err)
-	code, out := ts.command("print-test")
+	code, out := ts.command("print-test", "--wait", "90s")
 	if code != 0 || !strings.Contains(out, "printed: the printer confirmed it") || !strings.Contains(out, "Without the line of letters: ") || !strings.Contains(out, "€") {
 		t.Errorf("exit %d:\n%s", code, out)
 	}

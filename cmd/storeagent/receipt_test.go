@@ -104,7 +104,7 @@ func TestReceiptOnPaper(t *testing.T) {
 	ts.restart()
 	_, err = ts.devicesReady(ts.ctx)
 	ts.must(err)
-	code, out := ts.command("print-test", "--receipt", "sale")
+	code, out := ts.command("print-test", "--receipt", "sale", "--wait", "90s")
 	if code != 0 || !strings.Contains(out, "printed: the printer confirmed it") {
 		t.Fatalf("exit %d:\n%s", code, out)
 	}

@@ -34,7 +34,7 @@ func TestStoreLogo(t *testing.T) {
 		list, err := ts.till.Devices(ts.ctx)
 		return err == nil && list[1].State == devices.Error
 	})
-	code, out := ts.command("print-test", "--store-logo", logo, "--key", "LG", "--wait", "1s")
+	code, out := ts.command("print-test", "--store-logo", logo, "--key", "LG", "--wait", "10s") // long enough for the job to be taken up
 	if code != 1 || !strings.Contains(out, "nothing was written: the print job is blocked, cover_open") || !strings.Contains(out, "→ close the cover") {
 		t.Errorf("exit %d:\n%s", code, out)
 	}
@@ -44,7 +44,7 @@ func TestStoreLogo(t *testing.T) {
 		t.Errorf("%d images were written", n)
 	}
 
-	code, out = ts.command("print-test", "--store-logo", logo, "--key", "LG", "--json")
+	code, out = ts.command("print-test", "--store-logo", logo, "--key", "LG", "--wait", "90s", "--json")
 	var job printer.Job
 	if err := json.Unmarshal([]byte(out), &job); err != nil || code != 0 || job.State != printer.Printed {
 		t.Fatalf("exit %d, %v:\n%s", code, err, out)

@@ -81,6 +81,7 @@ type feed struct {
 	fails   int
 	problem error // of the last try
 	full    bool  // somebody asked for a full pass
+	again   bool  // somebody asked since the present pass began, which may be past what they mean
 }
 
 // New makes a Catalogue that fetches nothing until Run.
@@ -113,7 +114,7 @@ func (c *Catalogue) SyncNow(full bool) {
 	c.mu.Lock()
 	for _, f := range c.feeds {
 		f.nextAt, f.fails = time.Time{}, 0
-		f.full = f.full || full
+		f.full, f.again = f.full || full, true
 	}
 	c.mu.Unlock()
 	select {
@@ -223,6 +224,7 @@ func (c *Catalogue) step(ctx context.Context, name Feed) {
 		doubted := f.fails >= markDoubted && pos.Mark != ""
 		if !pos.Open || doubted && pos.Since != "" {
 			pos = begin(pos, name, time.Now(), f.full || doubted)
+			f.again = false
 		}
 		c.mu.Unlock()
 	}
@@ -232,6 +234,9 @@ func (c *Catalogue) step(ctx context.Context, name Feed) {
 	if ctx.Err() != nil {
 		return // whatever it was, Run ends
 	}
+	if err == nil && !pos.Open { // before it is shown as ended: its rows are shown with it
+		c.recount(ctx)
+	}
 	c.mu.Lock()
 	f := c.feeds[name]
 	before := f.problem
@@ -240,13 +245,14 @@ func (c *Catalogue) step(ctx context.Context, name Feed) {
 		f.pos, f.fails = pos, 0
 		f.full = f.full && !pos.Full
 	}
-	f.nextAt = c.plan(time.Now(), f)
+	if f.nextAt = c.plan(time.Now(), f); err == nil && !pos.Open && f.again {
+		f.nextAt = time.Time{}
+	}
 	c.mu.Unlock()
 	switch {
 	case err != nil && (before == nil || before.Error() != err.Error()):
 		c.cfg.Log.WarnContext(ctx, "catalogue not fetched", "feed", name, "err", err)
 	case err == nil && !pos.Open:
-		c.recount(ctx)
 		c.cfg.Log.DebugContext(ctx, "catalogue fetched", "feed", name, "rows", pos.Received, "full", pos.Full)
 	}
 	c.tell(ctx, err != nil || !pos.Open && (pos.Full || pos.Received > 0))

@@ -164,6 +164,55 @@ func TestFirstFetchAndChanges(t *testing.T) {
 	})
 }
 
+// counting looks at the catalogue while the store counts its rows.
+type counting struct {
+	catalogue.Store
+	look func()
+}
+
+func (s counting) Counts(ctx context.Context) (map[catalogue.Feed]int, error) {
+	s.look()
+	return s.Store.Counts(ctx)
+}
+
+// TestEndedPassShowsItsRows: at no moment does the status tell of a whole catalogue without rows.
+func TestEndedPassShowsItsRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c *catalogue.Catalogue
+		c = newCatalogue(t, stocked(30), counting{cataloguetest.NewMemory(), func() {
+			if st := feed(c, catalogue.Items); st.Complete && st.Rows != 30 {
+				t.Errorf("%+v", st)
+			}
+		}})
+		runFor(t, c, time.Minute)
+		if st := feed(c, catalogue.Items); !st.Complete || st.Rows != 30 {
+			t.Errorf("in the end %+v", st)
+		}
+	})
+}
+
+// TestSyncNowDuringAPass: what changed behind the place that the pass has come to is looked for right after it.
+func TestSyncNowDuringAPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := stocked(30)
+		var c *catalogue.Catalogue
+		asked := 0
+		cloud.Before = func(_ int, q catalogue.Query) error {
+			if q.Feed == catalogue.Items {
+				if asked++; asked == 1 {
+					c.SyncNow(false)
+				}
+			}
+			return nil
+		}
+		c = newCatalogue(t, cloud, cataloguetest.NewMemory())
+		runFor(t, c, time.Minute)
+		if asked != 2 {
+			t.Errorf("asked %d times, want once again", asked)
+		}
+	})
+}
+
 // TestResumesAtEveryPage stops the agent at every request and starts it again over the same store: nothing is lost,
 // and nothing but the page under way is asked for twice.
 func TestResumesAtEveryPage(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	graphql "github.com/hasura/go-graphql-client"
 
@@ -162,16 +163,24 @@ func TestRequestCutOverTCP(t *testing.T) {
 	}
 }
 
-func TestNobodyThere(t *testing.T) {
+// closedPort is an address at which nobody listens, nor can begin to: it is the near end of a connection.
+func closedPort(t *testing.T) string {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := "http://" + ln.Addr().String() + "/"
-	if err := ln.Close(); err != nil {
+	t.Cleanup(func() { _ = ln.Close() })
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
 		t.Fatal(err)
 	}
-	c := newClient(t, nil, func(c *Config) { c.Endpoint = url })
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.LocalAddr().String()
+}
+
+func TestNobodyThere(t *testing.T) {
+	c := newClient(t, nil, func(c *Config) { c.Endpoint = "http://" + closedPort(t) + "/" })
 	v := c.Send(t.Context(), purchase(vendorSale(t, "minimal")))
 	if v.Class != offline.ClassNotExecuted || v.Fault.Code != "unreachable" {
 		t.Errorf("%+v %+v", v, v.Fault)
@@ -220,14 +229,18 @@ func TestKeptConnectionDies(t *testing.T) {
 		}
 		return c, &dials, over
 	}
-	t.Run("closed while idle, nobody there any more", func(t *testing.T) {
+	run := func(name string, f func(t *testing.T)) { // fake time: net/http keeps a connection only where it hears within 50 ms that the request was written
+		t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
+	}
+	run("closed while idle, nobody there any more", func(t *testing.T) {
 		c, dials, over := play(t, func(there net.Conn, _ *bufio.Reader) { _ = there.Close() })
 		<-over
+		synctest.Wait() // until net/http has seen it
 		if v := c.Send(t.Context(), op); v.Class != offline.ClassNotExecuted || *dials != 2 {
 			t.Errorf("%+v %+v after %d dials", v, v.Fault, *dials)
 		}
 	})
-	t.Run("closed after the request was read", func(t *testing.T) {
+	run("closed after the request was read", func(t *testing.T) {
 		c, dials, over := play(t, func(there net.Conn, in *bufio.Reader) {
 			if req, err := http.ReadRequest(in); err == nil {
 				_, _ = io.Copy(io.Discard, req.Body)
@@ -239,7 +252,7 @@ func TestKeptConnectionDies(t *testing.T) {
 		}
 		<-over
 	})
-	t.Run("closed after one byte", func(t *testing.T) {
+	run("closed after one byte", func(t *testing.T) {
 		c, dials, over := play(t, func(there net.Conn, in *bufio.Reader) {
 			_, _ = in.ReadByte()
 			_ = there.Close()

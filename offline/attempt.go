@@ -11,6 +11,9 @@ import (
 	"storeagent/internal/journal"
 )
 
+// shyAfter is how many attempts in doubt in a row make the forwarder wait.
+const shyAfter = 3
+
 // attempt makes one attempt at op: the commit that says so, the request, the commit of what came of it.
 func (f *Forwarder) attempt(r *run, op Operation) {
 	defer f.landed(r.commit, op)
@@ -145,7 +148,7 @@ func (f *Forwarder) learn(ctx context.Context, now time.Time, op Operation, v Ve
 	default:
 		f.way.close(now)
 		f.doubts++
-		if f.doubts >= 3 { // the cloud answers probes but swallows sales: few of them shall stand in doubt
+		if f.doubts >= shyAfter { // the cloud answers probes but swallows sales: few of them shall stand in doubt
 			f.shyUntil = now.Add(backoff(f.doubts))
 		}
 		f.log.WarnContext(ctx, "an operation is in doubt", "operation", op.ID, "ref", op.Ref, "status", v.HTTPStatus, "fault", faultText(v.Fault))

@@ -250,7 +250,23 @@ func (f *Forwarder) settleCard(ctx context.Context, op Operation, atOnce bool) (
 			return false, nil
 		}
 	}
-	return true, f.settleAs(ctx, op, r)
+	if err := f.settleAs(ctx, op, r); err != nil {
+		return true, err
+	}
+	if d.answered && r.State != Queued && r.Class != "no_evidence" {
+		f.explained()
+	}
+	return true, nil
+}
+
+// explained takes an attempt out of the doubts in a row: the cloud answered it, in a code that is not known here, and
+// nothing stands in doubt any more. Customers who mistype their PIN hold up neither the next card nor the sales.
+func (f *Forwarder) explained() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.doubts = max(0, f.doubts-1); f.doubts < shyAfter {
+		f.shyUntil = time.Time{}
+	}
 }
 
 // needsBalance tells whether the card's balance can say anything: an authorization without an answer spends nothing,

@@ -143,6 +143,28 @@ func TestCardWrongPINAndNoFunds(t *testing.T) {
 	})
 }
 
+// Refusals in codes that are not known here are settled by the balance: they are no sign of a cloud that swallows sales.
+func TestCardRefusalsHoldNobodyUp(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := newCardShop(t)
+		s.start()
+		defer func() { s.stop() }()
+		wrong := unknown("PIN_OF_SOME_KIND")
+		for range 12 {
+			s.cards.replies(func(offline.Operation, offline.CardPayload) cardReply { return cardReply{verdict: &wrong} })
+			for _, mode := range []offline.CardMode{offline.CardImmediate, offline.CardAuthorize} {
+				if v := s.use(mode, "1.00"); v.State != offline.CardDeclined || v.Error == nil || v.Error.Code != "PIN_OF_SOME_KIND" {
+					t.Fatalf("%s: %s %+v", mode, v.State, v.Error)
+				}
+			}
+		}
+		s.cards.replies(nil)
+		if v := s.use(offline.CardAuthorize, "1.00"); v.State != offline.CardAuthorized {
+			t.Errorf("the next card: %s %+v", v.State, v.Error)
+		}
+	})
+}
+
 // TestCardUnsentIsDecided cuts the line at the moment of the attempt: nothing may be left that would be sent later
 // without anybody knowing.
 func TestCardUnsentIsDecided(t *testing.T) {

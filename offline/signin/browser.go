@@ -17,6 +17,7 @@ import (
 const (
 	browserLifetime = 10 * time.Minute
 	redirectPath    = "/signed-in"
+	redirectLimit   = 30 * time.Second // for each step of the one request; nobody but this machine can make it
 )
 
 // redirectAnswer is what the browser brought back.
@@ -76,7 +77,7 @@ func (s *SignIn) awaitRedirect(ctx context.Context, ln net.Listener, state strin
 	got := make(chan redirectAnswer, 1)
 	srv := &http.Server{
 		Handler:           s.redirectHandler(ln.Addr().String(), state, got),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
+		ReadHeaderTimeout: redirectLimit, ReadTimeout: redirectLimit, WriteTimeout: redirectLimit, MaxHeaderBytes: 16 << 10,
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = srv.Serve(ln) }) // ends by Shutdown or Close
@@ -84,7 +85,7 @@ func (s *SignIn) awaitRedirect(ctx context.Context, ln net.Listener, state strin
 	select {
 	case back := <-got:
 		// The page is to reach the browser before the server goes.
-		sctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		sctx, cancel := context.WithTimeout(ctx, redirectLimit)
 		defer cancel()
 		if err := srv.Shutdown(sctx); err != nil {
 			_ = srv.Close()

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"storeagent/offline"
 	"storeagent/offline/cloudsim"
@@ -146,6 +147,22 @@ func TestBrowserFlowOtherNonce(t *testing.T) {
 	}
 }
 
+// whoever asks at an address, and gives what was answered, if anything was: the port may be somebody else's by now.
+func whoever(t *testing.T, address string) string {
+	t.Helper()
+	client := http.Client{Timeout: 90 * time.Second}
+	resp, err := client.Get(address)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	page, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if err != nil {
+		return ""
+	}
+	return string(page)
+}
+
 // Forget closes the port; so does the end of Run.
 func TestBrowserFlowFreesItsPort(t *testing.T) {
 	for _, how := range []string{"forget", "stop"} {
@@ -153,14 +170,16 @@ func TestBrowserFlowFreesItsPort(t *testing.T) {
 		s := w.open()
 		stop := w.run(s)
 		redirect := startBrowser(t, s).Get("redirect_uri")
+		if _, page := visit(t, redirect, ""); !strings.Contains(page, "not the answer to the sign-in") {
+			t.Errorf("%s: a stranger was told %q", how, page)
+		}
 		if how == "forget" {
 			if err := s.Forget(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		stop()
-		if resp, err := http.Get(redirect); err == nil {
-			_ = resp.Body.Close()
+		if page := whoever(t, redirect); strings.Contains(page, "not the answer to the sign-in") {
 			t.Errorf("%s: the port still answers", how)
 		}
 	}

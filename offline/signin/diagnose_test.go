@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"storeagent/offline/cloudsim"
@@ -144,6 +145,10 @@ func TestMetadataAddresses(t *testing.T) {
 
 // With the announcement on disk a boot needs it from nobody, and one that is a day old is fetched again.
 func TestDiscoveryIsCached(t *testing.T) {
+	synctest.Test(t, discoveryIsCached)
+}
+
+func discoveryIsCached(t *testing.T) {
 	w := newWorld(t, cloudsim.SignInOptions{}, nil)
 	source := func() *metadataSource { return w.open().meta }
 	if _, err := source().get(t.Context()); err != nil {
@@ -152,15 +157,11 @@ func TestDiscoveryIsCached(t *testing.T) {
 	if _, err := source().get(t.Context()); err != nil || w.sim.Calls(cloudsim.EndpointDiscovery) != 1 {
 		t.Errorf("asked %d times, %v", w.sim.Calls(cloudsim.EndpointDiscovery), err)
 	}
-	day := func(b []byte) []byte {
-		now := time.Now().UTC()
-		return []byte(strings.Replace(string(b), now.Format("2006-01-02"), now.AddDate(0, 0, -2).Format("2006-01-02"), 1))
-	}
-	edit(t, w, discoveryFile, day)
+	time.Sleep(discoveryAge)
 	if _, err := source().get(t.Context()); err != nil || w.sim.Calls(cloudsim.EndpointDiscovery) != 2 {
 		t.Errorf("an old copy: asked %d times, %v", w.sim.Calls(cloudsim.EndpointDiscovery), err)
 	}
-	edit(t, w, discoveryFile, day)
+	time.Sleep(discoveryAge)
 	w.way.cut(errors.New("no route to host"))
 	if md, err := source().get(t.Context()); err != nil || md.TokenURL == "" {
 		t.Errorf("an old copy without network: %v", err)

@@ -3,11 +3,9 @@ package devicesim
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"image"
 	"io"
 	"strings"
-	"sync"
 )
 
 // Paper is how much paper a simulated printer has.
@@ -42,23 +40,11 @@ type PrinterOptions struct {
 // connections. All methods are safe for concurrent use.
 type Printer struct {
 	o PrinterOptions
+	counterPrinter
 
-	mu      sync.Mutex
-	buffer  []byte // received, not executed
-	room    chan struct{}
-	out     []byte        // answers on their way
-	outBell chan struct{} // rung when out grows
-	linked  bool
-
-	off     bool
-	cover   bool
-	paper   Paper
-	offline bool
-	fault   bool
-	drawer  bool // open
-	runOut  int  // lines until the paper is out, 0 for never
-	asb     byte // mask of GS a
-	last    [4]byte
+	buffer []byte // received, not executed
+	asb    byte   // mask of GS a
+	last   [4]byte
 
 	page     *page
 	modes    modes
@@ -75,10 +61,8 @@ type Printer struct {
 	stored   *image.Gray        // by GS ( L, waiting to be printed
 	kept     map[string]picture // by GS ( L under a key; no reset and no power cut takes them
 	written  int                // times that memory was written
-	pulses   [2]int
 	qr       string
-	module   int // dots of a barcode's narrowest bar
-	garbage  []string
+	module   int      // dots of a barcode's narrowest bar
 	pending  []string // lines to be told to OnPaper, outside of the lock
 }
 
@@ -101,7 +85,8 @@ func NewPrinter(o PrinterOptions) *Printer {
 	if o.Buffer == 0 {
 		o.Buffer = 4096
 	}
-	p := &Printer{o: o, outBell: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	p := &Printer{o: o}
+	p.assemble(o.Silent, func() { p.autoStatus(false) }, p.work)
 	p.reset()
 	return p
 }
@@ -109,23 +94,7 @@ func NewPrinter(o PrinterOptions) *Printer {
 // Serve is one connection: it reads and answers on rw until that fails or ctx ends, and returns why. Where rw is an
 // io.Closer, it is closed at the end of ctx. One Serve runs at a time; what was buffered stays for the next.
 func (p *Printer) Serve(ctx context.Context, rw io.ReadWriter) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if c, ok := rw.(io.Closer); ok {
-		defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-	}
-	p.mu.Lock()
-	p.out, p.asb, p.linked = nil, 0, true // an unasked status is enabled per connection
-	p.mu.Unlock()
-	var writer sync.WaitGroup
-	writer.Go(func() { p.answer(ctx, rw) })
-	err := p.listen(ctx, rw)
-	p.mu.Lock()
-	p.linked, p.out = false, nil
-	p.mu.Unlock()
-	cancel()
-	writer.Wait()
-	return err
+	return p.serve(ctx, rw, func() { p.asb = 0 }, p.listen) // an unasked status is enabled per connection
 }
 
 func (p *Printer) listen(ctx context.Context, r io.Reader) error {
@@ -140,7 +109,7 @@ func (p *Printer) listen(ctx context.Context, r io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if err := p.waitForRoom(ctx); err != nil {
+		if err := p.waitForRoom(ctx, func() bool { return len(p.buffer) >= p.o.Buffer }); err != nil {
 			return err
 		}
 	}
@@ -188,59 +157,6 @@ func (p *Printer) receive(b []byte) []byte {
 	return nil
 }
 
-// waitForRoom holds the line, as flow control does, while the buffer of a stopped printer is full.
-func (p *Printer) waitForRoom(ctx context.Context) error {
-	for {
-		p.mu.Lock()
-		full := len(p.buffer) >= p.o.Buffer && !p.ready()
-		p.mu.Unlock()
-		if !full {
-			return nil
-		}
-		select {
-		case <-p.room:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// answer writes what the printer has to say.
-func (p *Printer) answer(ctx context.Context, w io.Writer) {
-	for {
-		p.mu.Lock()
-		out := p.out
-		p.out = nil
-		p.mu.Unlock()
-		if len(out) > 0 {
-			if _, err := w.Write(out); err != nil {
-				return // the reading side meets the same end
-			}
-			continue
-		}
-		select {
-		case <-p.outBell:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// say queues an answer; called under the lock.
-func (p *Printer) say(b ...byte) {
-	if p.o.Silent || !p.linked || p.off {
-		return
-	}
-	p.out = append(p.out, b...)
-	select {
-	case p.outBell <- struct{}{}:
-	default:
-	}
-}
-
-// ready reports, under the lock, whether the printer executes its buffer.
-func (p *Printer) ready() bool { return !p.cover && !p.offline && !p.fault && p.paper != PaperOut }
-
 // run executes as much of the buffer as it can; called under the lock.
 func (p *Printer) run() {
 	for p.ready() {
@@ -265,37 +181,6 @@ func (p *Printer) work() {
 		}
 	}
 }
-
-// change alters what the printer feels, says so if it was asked to, and goes on printing where it can.
-func (p *Printer) change(f func()) {
-	p.mu.Lock()
-	f()
-	p.autoStatus(false)
-	p.mu.Unlock()
-	p.work()
-	select {
-	case p.room <- struct{}{}:
-	default:
-	}
-}
-
-// SetCover opens or closes the cover.
-func (p *Printer) SetCover(open bool) { p.change(func() { p.cover = open }) }
-
-// SetPaper sets the paper sensor; a new roll ends RunOutAfter.
-func (p *Printer) SetPaper(paper Paper) { p.change(func() { p.paper, p.runOut = paper, 0 }) }
-
-// SetOffline switches the printer offline, as its feed button does, or online.
-func (p *Printer) SetOffline(offline bool) { p.change(func() { p.offline = offline }) }
-
-// SetFault jams the cutter, or clears it.
-func (p *Printer) SetFault(fault bool) { p.change(func() { p.fault = fault }) }
-
-// SetDrawer opens or closes the drawer by hand; while it is open, pin 3 of its socket is high.
-func (p *Printer) SetDrawer(open bool) { p.change(func() { p.drawer = open }) }
-
-// RunOutAfter makes the paper end after that many more lines.
-func (p *Printer) RunOutAfter(lines int) { p.change(func() { p.runOut = lines }) }
 
 // SetPower switches the printer off or on: what was buffered is lost, what was printed is not. While it is off it
 // hears nothing, though its cable is in.
@@ -333,30 +218,6 @@ func (p *Printer) MemoryWrites() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.written
-}
-
-// Pulses counts the drawer pulses on pin 2 or pin 5.
-func (p *Printer) Pulses(pin int) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch pin {
-	case 2:
-		return p.pulses[0]
-	case 5:
-		return p.pulses[1]
-	}
-	return 0
-}
-
-// Garbage are the bytes that the printer could not understand, each with what was wrong.
-func (p *Printer) Garbage() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return append([]string(nil), p.garbage...)
-}
-
-func (p *Printer) complain(format string, args ...any) {
-	p.garbage = append(p.garbage, fmt.Sprintf(format, args...))
 }
 
 // statusByte answers DLE EOT n: 12h and the bits of that n.

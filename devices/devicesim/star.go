@@ -2,10 +2,8 @@ package devicesim
 
 import (
 	"context"
-	"fmt"
 	"image"
 	"io"
-	"sync"
 )
 
 // StarOptions is the make of a simulated Star printer; the zero value speaks StarPRNT on 80 mm paper with 48 columns.
@@ -33,24 +31,13 @@ type StarOptions struct {
 // connections. All methods are safe for concurrent use.
 type Star struct {
 	o StarOptions
+	counterPrinter
 
-	mu      sync.Mutex
-	held    []byte   // an unfinished command
-	raster  bool     // raster mode, as the bytes received so far have it
-	queue   [][]byte // received commands, not executed
-	size    int      // bytes of queue
-	room    chan struct{}
-	out     []byte        // answers on their way
-	outBell chan struct{} // rung when out grows
-	linked  bool
+	held   []byte   // an unfinished command
+	raster bool     // raster mode, as the bytes received so far have it
+	queue  [][]byte // received commands, not executed
+	size   int      // bytes of queue
 
-	off     bool
-	cover   bool
-	paper   Paper
-	offline bool
-	fault   bool
-	drawer  bool // open, which closes its switch
-	runOut  int  // lines until the paper is out, 0 for never
 	asb     bool
 	last    string // status last sent or due
 	etb     int    // counter, 0 to 31
@@ -65,11 +52,9 @@ type Star struct {
 	pending []byte // the beginning of a character in UTF-8
 	roll    roll
 	dots    *dotRows
-	pulses  [2]int
 	qr      string
 	qrCell  int
 	cutMode int // of ESC FF NUL
-	garbage []string
 }
 
 // NewStar makes a printer with paper, closed cover and an empty buffer.
@@ -83,7 +68,8 @@ func NewStar(o StarOptions) *Star {
 	if o.Buffer == 0 {
 		o.Buffer = 4096
 	}
-	s := &Star{o: o, outBell: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	s := &Star{o: o}
+	s.assemble(o.Silent, func() { s.autoStatus(false) }, s.work)
 	s.roll = roll{columns: o.Columns, told: o.OnPaper != nil}
 	s.reset()
 	return s
@@ -93,23 +79,7 @@ func NewStar(o StarOptions) *Star {
 // Where rw is an io.Closer, it is closed at the end of ctx. One Serve runs at a time; what was buffered stays for the
 // next.
 func (s *Star) Serve(ctx context.Context, rw io.ReadWriter) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if c, ok := rw.(io.Closer); ok {
-		defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-	}
-	s.mu.Lock()
-	s.out, s.asb, s.linked, s.died = nil, false, true, false // an unasked status is enabled per connection
-	s.mu.Unlock()
-	var writer sync.WaitGroup
-	writer.Go(func() { s.answer(ctx, rw) })
-	err := s.listen(ctx, rw)
-	s.mu.Lock()
-	s.linked, s.out = false, nil
-	s.mu.Unlock()
-	cancel()
-	writer.Wait()
-	return err
+	return s.serve(ctx, rw, func() { s.asb, s.died = false, false }, s.listen) // an unasked status is enabled per connection
 }
 
 func (s *Star) listen(ctx context.Context, r io.Reader) error {
@@ -124,7 +94,7 @@ func (s *Star) listen(ctx context.Context, r io.Reader) error {
 		if s.powerFailed() {
 			return io.ErrUnexpectedEOF
 		}
-		if err := s.waitForRoom(ctx); err != nil {
+		if err := s.waitForRoom(ctx, func() bool { return s.size+len(s.held) >= s.o.Buffer }); err != nil {
 			return err
 		}
 	}
@@ -165,59 +135,6 @@ func (s *Star) receive(b []byte) {
 	}
 }
 
-// waitForRoom holds the line, as flow control does, while the buffer of a stopped printer is full.
-func (s *Star) waitForRoom(ctx context.Context) error {
-	for {
-		s.mu.Lock()
-		full := s.size+len(s.held) >= s.o.Buffer && !s.ready()
-		s.mu.Unlock()
-		if !full {
-			return nil
-		}
-		select {
-		case <-s.room:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// answer writes what the printer has to say.
-func (s *Star) answer(ctx context.Context, w io.Writer) {
-	for {
-		s.mu.Lock()
-		out := s.out
-		s.out = nil
-		s.mu.Unlock()
-		if len(out) > 0 {
-			if _, err := w.Write(out); err != nil {
-				return // the reading side meets the same end
-			}
-			continue
-		}
-		select {
-		case <-s.outBell:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// say queues bytes; called under the lock.
-func (s *Star) say(b ...byte) {
-	if s.o.Silent || !s.linked || s.off {
-		return
-	}
-	s.out = append(s.out, b...)
-	select {
-	case s.outBell <- struct{}{}:
-	default:
-	}
-}
-
-// ready reports, under the lock, whether the printer executes its buffer.
-func (s *Star) ready() bool { return !s.cover && !s.offline && !s.fault && s.paper != PaperOut }
-
 // execute runs as much of the buffer as it can; called under the lock.
 func (s *Star) execute() {
 	for s.ready() && len(s.queue) > 0 {
@@ -255,19 +172,6 @@ func (s *Star) work() {
 	}
 }
 
-// change alters what the printer feels, says so if it was asked to, and goes on printing where it can.
-func (s *Star) change(f func()) {
-	s.mu.Lock()
-	f()
-	s.autoStatus(false)
-	s.mu.Unlock()
-	s.work()
-	select {
-	case s.room <- struct{}{}:
-	default:
-	}
-}
-
 // forget loses everything that is not on paper, as a switched off printer does; called under the lock.
 func (s *Star) forget() {
 	s.held, s.raster, s.queue, s.size, s.dots = nil, false, nil, 0, nil
@@ -276,26 +180,8 @@ func (s *Star) forget() {
 	s.reset()
 }
 
-// SetCover opens or closes the cover.
-func (s *Star) SetCover(open bool) { s.change(func() { s.cover = open }) }
-
-// SetPaper sets the paper sensor; a new roll ends RunOutAfter.
-func (s *Star) SetPaper(paper Paper) { s.change(func() { s.paper, s.runOut = paper, 0 }) }
-
-// SetOffline switches the printer offline, as its feed button does, or online.
-func (s *Star) SetOffline(offline bool) { s.change(func() { s.offline = offline }) }
-
-// SetFault jams the cutter, or clears it.
-func (s *Star) SetFault(fault bool) { s.change(func() { s.fault = fault }) }
-
-// SetDrawer opens or closes the drawer by hand; while it is open, its switch is closed.
-func (s *Star) SetDrawer(open bool) { s.change(func() { s.drawer = open }) }
-
 // SetOverflow makes the printer say, once, that bytes did not fit into its buffer.
 func (s *Star) SetOverflow() { s.change(func() { s.lostIt = true }) }
-
-// RunOutAfter makes the paper end after that many more lines.
-func (s *Star) RunOutAfter(lines int) { s.change(func() { s.runOut = lines }) }
 
 // SetPower switches the printer off or on: what was buffered is lost, what was printed is not. While it is off it hears
 // nothing, though its cable is in.
@@ -323,30 +209,6 @@ func (s *Star) Images() []*image.Gray {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]*image.Gray(nil), s.roll.images...)
-}
-
-// Pulses counts the drawer pulses of external device 1 (pin 2) or 2 (pin 5).
-func (s *Star) Pulses(pin int) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch pin {
-	case 2:
-		return s.pulses[0]
-	case 5:
-		return s.pulses[1]
-	}
-	return 0
-}
-
-// Garbage are the bytes that the printer could not understand, each with what was wrong.
-func (s *Star) Garbage() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]string(nil), s.garbage...)
-}
-
-func (s *Star) complain(format string, args ...any) {
-	s.garbage = append(s.garbage, fmt.Sprintf(format, args...))
 }
 
 // status is the automatic status: version 3 with nine bytes, or version 1 with seven (Star Line Mode, Appendix 2).

@@ -8,20 +8,3 @@ func NewUSBStar(s *Star, id USBIdentity) *USBDevice {
 	}
 	return newUSBPrinterClass(id, s.o.Model, "STAR", s.portStatus)
 }
-
-// portStatus is the printer's state as the USB printer class tells it: bit 3 no error, 4 selected, 5 paper out.
-func (s *Star) portStatus() byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var b byte
-	if !s.cover && !s.fault {
-		b |= 0x08
-	}
-	if !s.offline {
-		b |= 0x10
-	}
-	if s.paper == PaperOut {
-		b |= 0x20
-	}
-	return b
-}

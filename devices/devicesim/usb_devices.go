@@ -58,23 +58,6 @@ func newUSBPrinterClass(id USBIdentity, model, language string, status func() by
 	return d
 }
 
-// portStatus is the printer's state as the USB printer class tells it: bit 3 no error, 4 selected, 5 paper out.
-func (p *Printer) portStatus() byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var b byte
-	if !p.cover && !p.fault {
-		b |= 0x08
-	}
-	if !p.offline {
-		b |= 0x10
-	}
-	if p.paper == PaperOut {
-		b |= 0x20
-	}
-	return b
-}
-
 // USBScanner is a bar code scanner in HID POS mode (USB-IF, HID Point of Sale Usage Tables 1.02).
 type USBScanner struct{ *USBDevice }
 

@@ -90,12 +90,9 @@ func refused(t *testing.T, text string, want port.Kind) *port.Error {
 	return pe
 }
 
-// within is how long a test waits for something to come over a channel.
-const within = time.Minute
-
 func next[T any](t *testing.T, what string, from <-chan T) T {
 	t.Helper()
-	limit := time.NewTimer(within)
+	limit := time.NewTimer(usbtest.Limit)
 	defer limit.Stop()
 	select {
 	case v := <-from:

@@ -55,6 +55,16 @@ func newSimPrinter(t *testing.T, serial string) *simPrinter {
 	return s
 }
 
+// replug puts the cable back once the printer has noticed that it was out: it serves one at a time.
+func (s *simPrinter) replug(t *testing.T) {
+	t.Helper()
+	s.serving.Wait()
+	if err := s.cable.Replug(); err != nil {
+		t.Fatal(err)
+	}
+	s.serve()
+}
+
 // serve lets it answer until the cable is pulled. A test ends its drivers before that: a node that is closed while its device is
 // on its way out may hang in vhci-hcd.
 func (s *simPrinter) serve() {
@@ -125,10 +135,7 @@ func TestGuestPrinterDriver(t *testing.T) {
 			sim.SetPower(false) // its buffer is lost
 			sim.SetPower(true)
 			sim.SetPaper(devicesim.PaperOK)
-			if err := sim.cable.Replug(); err != nil {
-				t.Fatal(err)
-			}
-			sim.serve()
+			sim.replug(t)
 			ready(t, p)
 			_, done = printAsync(t, p, 4, receipt("four", 5))
 			if o := next(t, "the fourth job", done); o.state != printer.Printed || o.err != nil {
@@ -173,13 +180,10 @@ func TestGuestPrintersChangePlaces(t *testing.T) {
 	for _, p := range drivers {
 		trouble(t, p, port.Missing)
 	}
-	usbtest.Replug(t, sims[1].cable, "/dev/usb/lp0")
-	sims[1].serve()
+	sims[1].replug(t)
+	usbtest.Await(t, "it is the first now", usbtest.Exists("/dev/usb/lp0"))
 	ready(t, drivers[1])
-	if err := sims[0].cable.Replug(); err != nil {
-		t.Fatal(err)
-	}
-	sims[0].serve()
+	sims[0].replug(t)
 	ready(t, drivers[0])
 	for n, p := range drivers {
 		_, done := printAsync(t, p, 1, receipt(fmt.Sprintf("for B%d", n), 3))

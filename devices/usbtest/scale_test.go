@@ -36,9 +36,15 @@ func plugScale(t *testing.T) (*devicesim.Scale, devicesim.USBScale) {
 	return sim, cable
 }
 
+// weigh asks again where an emulated machine takes longer than a scale may.
 func weigh(t *testing.T, s *scale.HID, want string, unwanted error) {
 	t.Helper()
-	r, err := s.Read(t.Context())
+	var r scale.Reading
+	var err error
+	usbtest.Await(t, "the scale answers", func() bool {
+		r, err = s.Read(t.Context())
+		return !errors.Is(err, scale.ErrNoAnswer) || errors.Is(unwanted, scale.ErrNoAnswer)
+	})
 	if !errors.Is(err, unwanted) || unwanted == nil && err != nil || r.Weight != want {
 		t.Errorf("%+v, %v; want %q, %v", r, err, want, unwanted)
 	}

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// limit is how long the kernel of an emulated machine may take for anything; a test that meets it has failed.
-const limit = time.Minute
+// Limit is how long the kernel of an emulated machine may take for anything; a test that meets it has failed.
+const Limit = 3 * time.Minute
 
 // Cable is the plug of a simulated device.
 type Cable interface {
@@ -32,7 +32,7 @@ func Guest(t testing.TB) {
 // Await waits until the kernel, or whatever else, has done something.
 func Await(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	end := time.NewTimer(limit)
+	end := time.NewTimer(Limit)
 	defer end.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

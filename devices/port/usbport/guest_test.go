@@ -84,7 +84,7 @@ func open(t *testing.T, text string) port.Port {
 // ask writes and reads an answer of that many bytes.
 func ask(t *testing.T, p port.Port, question string, n int) []byte {
 	t.Helper()
-	_ = p.SetReadDeadline(time.Now().Add(15 * time.Second))
+	_ = p.SetReadDeadline(time.Now().Add(usbtest.Limit))
 	defer func() { _ = p.SetReadDeadline(time.Time{}) }()
 	if _, err := io.WriteString(p, question); err != nil {
 		t.Fatal(err)
@@ -167,7 +167,7 @@ func TestGuestPrinterTakesNothing(t *testing.T) {
 		t.Fatalf("%d bytes, %v", second, err)
 	}
 	sim.SetPaper(devicesim.PaperOK)
-	p.(*pipes).stuckAfter = stuckAfter
+	_ = p.SetWriteDeadline(time.Now().Add(usbtest.Limit))
 	if _, err := p.Write(lines[first+second:]); err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func TestGuestPrinterNode(t *testing.T) {
 	if err := d.Unplug(); err != nil {
 		t.Fatal(err)
 	}
-	_ = p.SetReadDeadline(time.Now().Add(15 * time.Second))
+	_ = p.SetReadDeadline(time.Now().Add(usbtest.Limit))
 	if _, err := p.Read(make([]byte, 1)); port.KindOf(err) != port.Unplugged {
 		t.Errorf("read: %v", err)
 	}
@@ -258,7 +258,7 @@ func TestGuestPrinterNode(t *testing.T) {
 }
 
 func TestGuestSerial(t *testing.T) {
-	const tty = "/dev/ttyACM0"
+	const tty = "/dev/ttyACM*" // the kernel takes another number while the old one is still open
 	d := devicesim.NewUSBSerial(devicesim.USBIdentity{VID: 0x11CA, PID: 0x0222, Manufacturer: "SIM", Product: "Card terminal", Serial: "T1"})
 	usbtest.Plug(t, d, tty)
 	for range 2 {
@@ -283,7 +283,7 @@ func TestGuestSerial(t *testing.T) {
 		if _, err := d.Write(all); err != nil {
 			t.Fatal(err)
 		}
-		_ = p.SetReadDeadline(time.Now().Add(15 * time.Second))
+		_ = p.SetReadDeadline(time.Now().Add(usbtest.Limit))
 		if _, err := io.ReadFull(p, got); err != nil || !bytes.Equal(got, all) {
 			t.Errorf("in: %v, %x", err, got)
 		}
@@ -310,8 +310,13 @@ func TestGuestSerial(t *testing.T) {
 func TestGuestPermissions(t *testing.T) {
 	_, d := printer(t, "D1")
 	usbtest.Plug(t, d, lp)
-	const tty = "/dev/ttyACM0"
-	usbtest.Plug(t, devicesim.NewUSBSerial(devicesim.USBIdentity{}), tty)
+	const ttys = "/dev/ttyACM*"
+	usbtest.Plug(t, devicesim.NewUSBSerial(devicesim.USBIdentity{}), ttys)
+	found, err := filepath.Glob(ttys)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%q, %v", found, err)
+	}
+	tty := found[0]
 	usbtest.Plug(t, devicesim.NewUSBScanner(devicesim.USBIdentity{}), "/dev/hidraw0")
 	usbtest.Plug(t, devicesim.NewUSBKeyboard(devicesim.USBIdentity{}), "/dev/hidraw1")
 	addresses := []string{"usb:04B8:0202:D1", "usb:04B8:0202", "usb:0C2E:0B07", "file:" + lp, "file:04B8:0202:D1", "serial:" + tty, "hidraw:0C2E:0B07", "evdev:05E0:1200"}

@@ -2,6 +2,9 @@ package installer
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -29,6 +32,11 @@ func direct(ctx context.Context, cfg *config.Config, build func(*config.Config, 
 		wg.Go(func() { out[i] = look(ctx, cfg, d, agents, build) })
 	}
 	wg.Wait()
+	for i, d := range cfg.Devices { // a printer that cannot be made is said once
+		if p := slices.IndexFunc(cfg.Devices, func(p config.Device) bool { return d.Port.Scheme == port.SchemePrinter && p.Name == d.Port.Target }); p >= 0 && out[i].Message == out[p].Message {
+			out[i].Message, out[i].Hint = "behind "+d.Port.Target+", which cannot be used", "correct "+d.Port.Target+" first"
+		}
+	}
 	return out
 }
 
@@ -42,12 +50,16 @@ func look(ctx context.Context, cfg *config.Config, d config.Device, agents []hol
 			return f
 		}
 	}
-	if d.Port.Scheme == "" {
-		return Finding{Part: "device", Name: d.Name, Level: OK, Message: "has no port of its own; only the running agent can tell how it is"}
-	}
 	dev, err := build(cfg, d)
 	if err != nil {
-		return Finding{Part: "device", Name: d.Name, Level: Failure, Code: "config", Message: err.Error(), Hint: "correct this device's [[device]] part in " + cfg.Path}
+		f := Finding{Part: "device", Name: d.Name, Level: Failure, Code: "config", Message: err.Error(), Hint: fmt.Sprintf("correct this device's [[device]] part in %s, line %d", cfg.Path, d.Line)}
+		if errors.Is(err, fs.ErrPermission) {
+			f.Code, f.Hint = "no_permission", "run this with sudo, or as the user that runs storeagent: that user must be able to read the file"
+		}
+		return f
+	}
+	if d.Port.Scheme == "" {
+		return Finding{Part: "device", Name: d.Name, Level: OK, Message: "has no port of its own; only the running agent can tell how it is"}
 	}
 	if d.Port.Scheme == port.SchemePrinter { // its printer is asked by itself
 		known := "whether it opens shows the demand to open it"

@@ -47,10 +47,10 @@ type parts struct {
 	getenv   func(string) string
 	onChange func(devices.Info)
 	sink     scanner.Sink
-	prefixes []string      // of gift cards
-	currency string        // of the store
-	cloud    *cloud.Client // nil in commands that ask devices without an agent
-	sockets  *sockets      // of the printers, for drawers
+	prefixes []string // of gift cards
+	currency string   // of the store
+	cloud    *cloud.Client
+	sockets  *sockets // of the printers, for drawers
 	fonts    *typeset.Typesetter
 }
 

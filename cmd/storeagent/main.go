@@ -46,6 +46,7 @@ type cli struct {
 	SignOut      signOutCmd      `cmd:"" name:"sign-out" help:"Revoke and forget the cloud sign-in."`
 	Pair         pairCmd         `cmd:"" help:"Make a token for a caller. It is shown once."`
 	Pairings     pairingsCmd     `cmd:"" help:"List who was let in."`
+	Console      consoleCmd      `cmd:"" help:"Print a link to the console page. It opens once, within five minutes, and needs no token."`
 	Unpair       unpairCmd       `cmd:"" help:"Revoke a token by its pairing's id."`
 	Check        checkCmd        `cmd:"" help:"Find the cable, setting or sign-in that is wrong. Exit 0 all well, 1 warnings, 2 failures."`
 	Bundle       bundleCmd       `cmd:"" help:"Pack up what support needs to see, without secrets: logs, status, check, events."`
@@ -179,6 +180,13 @@ func (configCheckCmd) Run(e *env) error {
 	cfg, err := e.load()
 	if err != nil {
 		return err
+	}
+	unseen, err := e.tryParts(cfg)
+	if err != nil {
+		return err
+	}
+	for _, what := range unseen {
+		e.printf("Not looked at: %s\n", what)
 	}
 	e.printf("%s is right: store %s, register %s, %d devices.\n", cfg.Path, cfg.Store.Code, cfg.Store.Register, len(cfg.Devices))
 	return nil

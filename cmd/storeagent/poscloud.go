@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-
 	"storeagent/devices"
 	"storeagent/installer/config"
 	"storeagent/offline/cloud"
@@ -16,9 +14,6 @@ type poscloudOptions struct {
 }
 
 func buildPOSCloud(p parts, d config.Device) (devices.Device, error) {
-	if p.cloud == nil {
-		return nil, errors.New("a poscloud terminal is reached by the running agent only")
-	}
 	o := d.Decoded.(*poscloudOptions)
 	return cloud.NewTerminal(cloud.TerminalConfig{
 		Name: d.Name, Client: p.cloud, TerminalID: o.TerminalID, Currency: p.currency, TimeoutS: o.TimeoutS,

@@ -56,20 +56,7 @@ func (e *env) checkOptions() installer.Options {
 		SignIn: func(cfg *config.Config) (signin.Config, error) {
 			return signInConfig(cfg, e.getenv, slog.New(slog.DiscardHandler))
 		},
-		Build: func(cfg *config.Config, d config.Device) (devices.Device, error) {
-			devs, err := buildDevices(parts{
-				opener: newOpener(), log: slog.New(slog.DiscardHandler), getenv: e.getenv,
-				onChange: func(devices.Info) {}, sink: deaf{}, currency: cfg.Store.Currency,
-				fonts: newTypesetter(slog.New(slog.DiscardHandler)),
-			}, withPrinter(cfg.Devices, d))
-			if err == nil && len(devs) == 0 { // the configuration is checked against the same table, so this is only to be sure
-				err = fmt.Errorf("no driver %q", d.Driver)
-			}
-			if err != nil {
-				return nil, err
-			}
-			return devs[len(devs)-1], nil
-		},
+		Build: e.tryDevice,
 	}
 }
 

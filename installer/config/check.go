@@ -148,6 +148,7 @@ func (l *loader) checkDevices(c *Config) {
 	for i := range c.Devices {
 		d := &c.Devices[i]
 		key := fmt.Sprintf("device[%d]", i)
+		d.Line = l.line(key)
 		switch earlier, taken := first[d.Name]; {
 		case !deviceName.MatchString(d.Name):
 			l.add(key+".name", "is not a device name", "1 to 32 of a-z, 0-9, - and _")

@@ -7,6 +7,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -132,6 +133,7 @@ type Device struct {
 	Port    port.Address   `toml:"port"`
 	Options map[string]any `toml:"options"`
 
+	Line     int              `toml:"-"` // of its [[device]]
 	Category devices.Category `toml:"-"`
 	Decoded  any              `toml:"-"` // the driver's own option struct, as made by Driver.Options and filled
 }
@@ -171,6 +173,9 @@ func (s Secret) IsZero() bool { return s.ref == "" }
 // String names the reference; there is no secret in it.
 func (s Secret) String() string { return s.ref }
 
+// ErrNotSet is a secret in a variable that this process does not have. The service may have it.
+var ErrNotSet = errors.New("the environment has no")
+
 // Resolve reads the secret, without its last line end. "" stays "".
 func (s Secret) Resolve(getenv func(string) string) (string, error) {
 	kind, rest, _ := strings.Cut(s.ref, ":")
@@ -184,7 +189,7 @@ func (s Secret) Resolve(getenv func(string) string) (string, error) {
 	case "env":
 		v := getenv(rest)
 		if v == "" {
-			return "", fmt.Errorf("read secret %s: the environment has no %s", s.ref, rest)
+			return "", fmt.Errorf("read secret %s: %w %s", s.ref, ErrNotSet, rest)
 		}
 		return v, nil
 	}

@@ -55,9 +55,13 @@ func encode(doc printer.Document, p profile, setter *typeset.Typesetter, limit i
 	return driver.Encoded{Data: e.out, Cuts: e.cuts}, nil
 }
 
-// initialize is how every job starts: known modes, whatever the job before left behind.
+// selectPrinter is ESC = 1: what follows is for the printer and not for a display behind it, which text for the display that was
+// cut off may have left selected (Epson, ESC/POS command reference, "Select peripheral device").
+const selectPrinter = "\x1b=\x01"
+
+// initialize is how every document starts: known modes, whatever the job before left behind.
 func initialize(p profile) []byte {
-	out := []byte{esc, '@'}
+	out := append([]byte(selectPrinter), esc, '@')
 	if p.kanji {
 		out = append(out, 0x1C, '.')
 	}

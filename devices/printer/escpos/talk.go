@@ -100,7 +100,7 @@ func (t *talk) Hello(ctx context.Context, s *driver.Session, lost int) (bool, er
 	return false, s.TryStar(ctx)
 }
 
-// greet turns on unasked status and asks who the printer is.
+// greet selects the printer, turns on unasked status and asks who it is.
 func (t *talk) greet(ctx context.Context, s *driver.Session, lost bool) error {
 	if t.profile.processID && lost {
 		s.Recovered()
@@ -108,7 +108,7 @@ func (t *talk) greet(ctx context.Context, s *driver.Session, lost bool) error {
 			return err
 		}
 	}
-	if err := s.Send(ctx, []byte{gs, 'a', 0xFF}); err != nil {
+	if err := s.Send(ctx, append([]byte(selectPrinter), gs, 'a', 0xFF)); err != nil {
 		return err
 	}
 	return t.Refresh(ctx, s)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"storeagent/devices"
 	"storeagent/devices/devicesim"
 	"storeagent/devices/port"
 	"storeagent/devices/printer"
@@ -48,7 +49,18 @@ func TestUnplugAtEveryByte(t *testing.T) {
 	doc := printer.Document{{Op: "text", Text: "Grüße, 3 €", Bold: true, Width: 2}, {Op: "barcode", Symbology: "code128", Data: "A1%B2"},
 		{Op: "qrcode", Data: "https://example.com/r/1"}, {Op: "image", PNG: img.Bytes()}, {Op: "cut"}}
 	next := printer.Document{{Op: "text", Text: "the next job"}}
-	for name, so := range map[string]devicesim.PrinterOptions{"process id": {ProcessID: true}, "transmit status": {}} {
+	display := []byte("\x1b=\x02\x0cTOTAL 1.99\x1b=\x01")
+	for name, c := range map[string]struct {
+		so      devicesim.PrinterOptions
+		profile string
+		doc     printer.Document
+		raw     []byte
+	}{
+		"process id": {so: devicesim.PrinterOptions{ProcessID: true}, doc: doc}, "transmit status": {doc: doc},
+		"display, process id":      {so: devicesim.PrinterOptions{ProcessID: true, Display: devicesim.NewDisplay(false)}, raw: display},
+		"display, transmit status": {so: devicesim.PrinterOptions{Display: devicesim.NewDisplay(false)}, profile: "generic-80mm", raw: display},
+	} {
+		so, o, doc, raw := c.so, escpos.Options{Profile: c.profile}, c.doc, c.raw
 		t.Run(name, func(t *testing.T) {
 			whole := 0
 			for at := 0; whole < 3 && at < 3000; at++ {
@@ -56,7 +68,7 @@ func TestUnplugAtEveryByte(t *testing.T) {
 					left := new(atomic.Int64)
 					left.Store(-1)
 					c := &cable{sim: devicesim.NewPrinter(so), ctx: t.Context()}
-					p, err := escpos.New(escpos.Config{Name: "front", Open: func(ctx context.Context) (port.Port, error) {
+					p, err := escpos.New(escpos.Config{Name: "front", Options: o, Open: func(ctx context.Context) (port.Port, error) {
 						near, err := c.open(ctx)
 						if err != nil {
 							return nil, err
@@ -79,7 +91,7 @@ func TestUnplugAtEveryByte(t *testing.T) {
 					before := c.sim.Paper()
 
 					left.Store(int64(at))
-					state, err := p.Print(t.Context(), printer.Job{Seq: 8, Copies: 1}, doc, make(tell, 100))
+					state, err := p.Print(t.Context(), printer.Job{Seq: 8, Copies: 1, Raw: raw}, doc, make(tell, 100))
 					synctest.Wait()
 					paper := strings.TrimPrefix(c.sim.Paper(), before)
 					switch {
@@ -107,6 +119,33 @@ func TestUnplugAtEveryByte(t *testing.T) {
 			}
 			if whole < 3 {
 				t.Error("the job never came through")
+			}
+		})
+	}
+}
+
+// TestDisplayLeftSelected: text for a display behind the printer was cut off, and what comes next is for the printer all the
+// same, also where it answers nothing.
+func TestDisplayLeftSelected(t *testing.T) {
+	for _, so := range []devicesim.PrinterOptions{{ProcessID: true}, {NoConfirm: true}, {Silent: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			so.Display = devicesim.NewDisplay(false)
+			p, sim, _ := join(t, so, escpos.Options{Profile: "generic-80mm"})
+			synctest.Wait()
+			for p.Info().State != devices.Ready {
+				<-time.After(100 * time.Millisecond)
+				synctest.Wait()
+			}
+			_, _ = p.Print(t.Context(), printer.Job{Seq: 1, Copies: 1, Raw: []byte("\x1b=\x02TOTAL")}, nil, make(tell, 100)) // and no more
+			doc := printer.Document{{Op: "text", Text: "the receipt"}}
+			state, err := printer.Queued, error(nil)
+			for state == printer.Queued { // as the spooler does
+				<-time.After(time.Second)
+				state, err = p.Print(t.Context(), printer.Job{Seq: 2, Copies: 1}, doc, make(tell, 100))
+			}
+			synctest.Wait()
+			if sim.Paper() != "the receipt\n" {
+				t.Errorf("%+v: %s, %v, and on paper is %q", so, state, err, sim.Paper())
 			}
 		})
 	}

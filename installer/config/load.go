@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -55,7 +56,7 @@ func Load(path string, drivers []Driver) (*Config, error) {
 	if err != nil {
 		hint := "write one, or name another with --config or STOREAGENT_CONFIG"
 		if errors.Is(err, os.ErrPermission) {
-			hint = "the user that runs storeagent must be able to read it"
+			return nil, &Error{[]Problem{{File: path, Message: "may not be read by this user", Hint: "run this with sudo; the user that runs storeagent must be able to read it"}}}
 		}
 		return nil, &Error{[]Problem{{File: path, Message: "cannot be read", Hint: hint}}}
 	}
@@ -162,13 +163,28 @@ func (l *loader) options(key string, given map[string]any, into any) {
 	}
 }
 
-// plain strips the decoder's own prefix.
-func plain(msg string) string { return strings.TrimPrefix(msg, "toml: ") }
+// goField is how the decoder names where a value of the wrong type should have gone; nobody in a shop knows Go.
+var goField = regexp.MustCompile(`cannot decode TOML (\S+) into .*`)
 
-// typeHint turns the decoder's words on a wrong type into a next step.
+// plain strips the decoder's own prefix, and says a wrong type in the words of the file.
+func plain(msg string) string {
+	return goField.ReplaceAllString(strings.TrimPrefix(msg, "toml: "), "is of the wrong kind ($1)")
+}
+
+// typeHint turns the decoder's words on a wrong type, or on what is no value at all, into a next step.
 func typeHint(msg string) string {
-	if strings.Contains(msg, "cannot decode") || strings.Contains(msg, "incompatible types") {
-		return "texts stand in quotes, numbers and true/false do not"
+	const kinds = "texts stand in quotes, lists in [ ]; numbers and true/false stand alone"
+	for _, h := range [][2]string{
+		{"cannot decode", kinds},
+		{"incompatible types", kinds},
+		{"at start of value", kinds},
+		{"basic strings cannot", "the quote at the end is missing"},
+		{"invalid escape character", `write each \ twice, or the text in '…'`},
+		{"table device already exists", "each device begins with [[device]], in double brackets"},
+	} {
+		if strings.Contains(msg, h[0]) {
+			return h[1]
+		}
 	}
 	return ""
 }

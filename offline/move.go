@@ -49,10 +49,11 @@ func (c Carried) Event(at time.Time) (e journal.Event, ok bool) {
 
 // MovedIn is what became of operations that another machine handed over.
 type MovedIn struct {
-	Taken   int      `json:"taken" doc:"Operations that are now this agent's"`
-	Present int      `json:"present" doc:"Operations that were here already; nothing was changed"`
-	Sales   int      `json:"sales" doc:"Sales that came with them"`
-	Refused []string `json:"refused,omitempty" doc:"Transaction ids whose sale was accepted here too; they were not taken in"`
+	Taken     int      `json:"taken" doc:"Operations that are now this agent's"`
+	Present   int      `json:"present" doc:"Operations that were here already; nothing was changed"`
+	MovedAway int      `json:"movedAway,omitempty" doc:"Of those present: handed over from here before, and never sent from here again"`
+	Sales     int      `json:"sales" doc:"Sales that came with them"`
+	Refused   []string `json:"refused,omitempty" doc:"Transaction ids whose sale was accepted here too; they were not taken in"`
 }
 
 // Mover is the durable side of moving a queue; offline/sqlite implements it on the outbox. Moved operations count as

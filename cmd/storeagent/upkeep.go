@@ -118,7 +118,7 @@ func (c queueImportCmd) Run(e *env) error {
 			return fmt.Errorf("%w\n%d of %d operations were taken over; run the same command again, nothing is taken twice", err, sum.Taken+sum.Present, total)
 		}
 		sum.Taken, sum.Present, sum.Sales = sum.Taken+in.Taken, sum.Present+in.Present, sum.Sales+in.Sales
-		sum.Refused = append(sum.Refused, in.Refused...)
+		sum.MovedAway, sum.Refused = sum.MovedAway+in.MovedAway, append(sum.Refused, in.Refused...)
 	}
 	if c.JSON {
 		if err := e.printJSON(sum); err != nil {
@@ -129,6 +129,10 @@ func (c queueImportCmd) Run(e *env) error {
 	}
 	if len(sum.Refused) > 0 {
 		return fmt.Errorf("sold here too, and not taken over: %s; decide about each on the machine they came from", strings.Join(sum.Refused, ", "))
+	}
+	if sum.MovedAway > 0 {
+		return fmt.Errorf("%d of them were handed over from this machine before and are never sent from it again: "+
+			"import the file on another machine, or nobody sends them", sum.MovedAway)
 	}
 	return nil
 }

@@ -245,7 +245,11 @@ func (t *tx) moveIn(c offline.Carried, out *offline.MovedIn) error {
 	}
 	if n > 0 {
 		out.Present++
-		return nil
+		here, err := t.op(c.Operation.ID)
+		if here.Reason == offline.Moved {
+			out.MovedAway++
+		}
+		return err
 	}
 	r := offline.Record{}
 	if c.Sale != nil {

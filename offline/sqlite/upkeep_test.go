@@ -308,7 +308,7 @@ func TestMovedQueueIsOnOneMachineOnly(t *testing.T) {
 
 	for round, want := range []offline.MovedIn{{Taken: 3, Sales: 3}, {Present: 3}} {
 		in, err := to.Outbox().MoveIn(ctx, id, list, mover)
-		if err != nil || in.Taken != want.Taken || in.Present != want.Present || in.Sales != want.Sales || len(in.Refused) > 0 {
+		if err != nil || in.Taken != want.Taken || in.Present != want.Present || in.MovedAway != 0 || in.Sales != want.Sales || len(in.Refused) > 0 {
 			t.Fatalf("round %d: %+v, %v, want %+v", round, in, err, want)
 		}
 	}
@@ -329,7 +329,7 @@ func TestMovedQueueIsOnOneMachineOnly(t *testing.T) {
 	if err != nil || counts.OpenAmounts["USD"] != "37.50" || counts.ByState[offline.Queued] != 2 || counts.ByState[offline.InDoubt] != 1 {
 		t.Errorf("counts there %+v, %v", counts, err)
 	}
-	if in, err := from.Outbox().MoveIn(ctx, id, list, mover); err != nil || in.Present != 3 || in.Taken != 0 {
+	if in, err := from.Outbox().MoveIn(ctx, id, list, mover); err != nil || in.Present != 3 || in.MovedAway != 3 || in.Taken != 0 {
 		t.Errorf("taken back: %+v, %v", in, err)
 	}
 	checkMovedAway(t, from, first, flying, doubt)

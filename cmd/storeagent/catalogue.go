@@ -13,6 +13,7 @@ import (
 
 	"storeagent/offline"
 	"storeagent/offline/catalogue"
+	"storeagent/register/client"
 )
 
 // joinCatalogue makes the local copy of the cloud's catalogue. It stays behind the sales: it fetches while the way to
@@ -87,6 +88,10 @@ func (c catalogSyncCmd) Run(e *env) error {
 	}
 	show := e.progress(!c.JSON)
 	for !synced(st, began) && time.Since(began) < c.Wait {
+		if err := e.wayToCloud(a); err != nil {
+			show("")
+			return err
+		}
 		show(bar(st))
 		select {
 		case <-e.ctx.Done():
@@ -108,6 +113,20 @@ func (c catalogSyncCmd) Run(e *env) error {
 		if f.Error != nil {
 			return &exitError{code: exitFailed}
 		}
+	}
+	return nil
+}
+
+// wayToCloud says what only a person can change about it: nothing is fetched before.
+func (e *env) wayToCloud(a *client.Client) error {
+	q, err := a.Queue(e.ctx)
+	switch {
+	case err != nil:
+		return err
+	case q.Connection == offline.SignedOut:
+		return errors.New("nobody is signed in at the cloud, so nothing can be fetched; run: storeagent sign-in")
+	case q.Connection == offline.PausedConn:
+		return errors.New("the queue is paused, and nothing is fetched meanwhile; run: storeagent queue resume")
 	}
 	return nil
 }

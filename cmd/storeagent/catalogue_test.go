@@ -124,6 +124,11 @@ func TestCatalogCommands(t *testing.T) {
 			t.Errorf("%q: %d %s", tc.args, code, out)
 		}
 	}
+	ts.command("queue", "pause")
+	if code, out := ts.command("catalog", "sync", "--wait", "1m"); code != exitFailed || !strings.Contains(out, "queue resume") {
+		t.Errorf("sync while paused: %d %s", code, out)
+	}
+	ts.command("queue", "resume")
 	ts.shop.cloud.Deny(cloudsim.ViewCustomers)
 	if code, out := ts.command("catalog", "sync", "--full", "--wait", "1m"); code != exitFailed || !strings.Contains(out, "paused") || !strings.Contains(out, "not allowed") {
 		t.Errorf("sync without a permission: %d %s", code, out)

@@ -39,11 +39,14 @@ func (e *env) device(name string, category devices.Category) (*client.Client, de
 			found = d
 		}
 	}
+	kind := map[devices.Category]string{devices.POSPrinter: "printer", devices.Scanner: "scanner", devices.PaymentTerminal: "card terminal"}[category]
 	switch {
 	case len(fit) == 0:
-		return nil, found, &exitError{exitUsage, fmt.Errorf("no %s is configured; storeagent devices shows what is plugged in and the lines it wants", category)}
-	case found.Name == "", name == "" && len(fit) > 1:
-		return nil, found, &exitError{exitUsage, fmt.Errorf("name one of these: %s", strings.Join(fit, ", "))}
+		return nil, found, &exitError{exitUsage, fmt.Errorf("no %s is configured; storeagent devices shows what is plugged in and the lines it wants", kind)}
+	case found.Name == "":
+		return nil, found, &exitError{exitUsage, fmt.Errorf("%s is no %s of the running agent; name one of these: %s (after a change of the configuration, restart storeagent)", name, kind, strings.Join(fit, ", "))}
+	case name == "" && len(fit) > 1:
+		return nil, found, &exitError{exitUsage, fmt.Errorf("there is more than one %s; name one of these: %s", kind, strings.Join(fit, ", "))}
 	}
 	return a, found, nil
 }

@@ -93,29 +93,35 @@ func (v Outbox) AddGiftcard(ctx context.Context, g offline.Giftcard, op offline.
 }
 
 // Giftcard implements offline.GiftcardStore.
-func (v Outbox) Giftcard(ctx context.Context, id string) (offline.Giftcard, error) {
-	g, err := scanCard(v.s.read.QueryRowContext(ctx, qCard, id))
-	if err == nil {
-		err = join(&g, func(id string) (offline.Operation, error) { return v.Operation(ctx, id) })
-	}
+func (v Outbox) Giftcard(ctx context.Context, id string) (g offline.Giftcard, err error) {
+	err = v.s.read.at(ctx, func(m moment) error {
+		if g, err = scanCard(m.tx.QueryRowContext(ctx, qCard, id)); err != nil {
+			return notFound(err)
+		}
+		return join(&g, m.op)
+	})
 	if err != nil {
-		return g, fmt.Errorf("read gift card transaction %s: %w", id, notFound(err))
+		return g, fmt.Errorf("read gift card transaction %s: %w", id, err)
 	}
 	return g, nil
 }
 
 // OpenGiftcards implements offline.GiftcardStore.
 func (v Outbox) OpenGiftcards(ctx context.Context, stream string) ([]offline.Giftcard, error) {
-	rows, err := v.s.read.QueryContext(ctx, qCardsOpen, stream)
-	if err != nil {
-		return nil, fmt.Errorf("list gift card transactions: %w", err)
-	}
-	list, err := collect(rows, scanCard)
-	for i := range list {
-		if err == nil {
-			err = join(&list[i], func(id string) (offline.Operation, error) { return v.Operation(ctx, id) })
+	var list []offline.Giftcard
+	err := v.s.read.at(ctx, func(m moment) error {
+		rows, err := m.tx.QueryContext(ctx, qCardsOpen, stream)
+		if err != nil {
+			return err
 		}
-	}
+		list, err = collect(rows, scanCard)
+		for i := range list {
+			if err == nil {
+				err = join(&list[i], m.op)
+			}
+		}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list gift card transactions: %w", err)
 	}

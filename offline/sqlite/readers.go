@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"sync"
+
+	"storeagent/offline"
 )
 
 // readers is the pool of connections that can only read. It prepares each query once: to read one row, SQLite spends more
@@ -54,6 +56,28 @@ func (r *readers) QueryRowContext(ctx context.Context, query string, args ...any
 		return failed{err}
 	}
 	return st.QueryRowContext(ctx, args...)
+}
+
+// moment is the database as it stands at one moment, for what takes more than one query.
+type moment struct {
+	ctx context.Context
+	tx  *sql.Tx
+}
+
+// at lets read see one moment.
+func (r *readers) at(ctx context.Context, read func(moment) error) error {
+	tx, err := r.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing was written
+	return read(moment{ctx, tx})
+}
+
+// op reads an operation.
+func (m moment) op(id string) (offline.Operation, error) {
+	op, err := scanOp(m.tx.QueryRowContext(m.ctx, qOp, id))
+	return op, notFound(err)
 }
 
 // Close ends the pool, and with it the statements.

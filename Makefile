@@ -19,10 +19,10 @@ build: ## one static binary in bin/
 
 test: ## all tests, with the race detector (installs a C compiler, libusb and fonts where they are missing)
 	scripts/need gcc libusb fonts-noto-core fonts-noto-cjk useradd systemd-analyze
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
-	CGO_ENABLED=0 $(GO) test -run ThreeHundredKills ./offline/sqlite
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 40m ./...
+	CGO_ENABLED=0 $(GO) test -timeout 30m -run ThreeHundredKills ./offline/sqlite
 	CGO_ENABLED=0 $(GO) test -timeout 60m -run KillsUnderLoad ./cmd/storeagent -kills 300
-	CGO_ENABLED=0 $(GO) test -run 'ManyShortSimulations|TestCardSimulation' ./offline -seeds 3000 -cardseeds 500
+	CGO_ENABLED=0 $(GO) test -timeout 30m -run 'ManyShortSimulations|TestCardSimulation' ./offline -seeds 3000 -cardseeds 500
 
 usb: ## test USB on the real USB stack of a Linux kernel in a virtual machine (installs QEMU where it is missing)
 	scripts/usb-tests

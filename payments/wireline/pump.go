@@ -19,6 +19,13 @@ import (
 // writeLimit bounds one write; a serial line at 9600 baud takes the longest command in a second.
 const writeLimit = 5 * time.Second
 
+// A time limit that is noticed so much too late says that this computer stood still, not that the terminal was silent:
+// what came meanwhile gets a little time to be read.
+const (
+	stoodStill = 250 * time.Millisecond
+	catchUp    = time.Second
+)
+
 var (
 	// ErrSilent means that nothing came in time.
 	ErrSilent = errors.New("terminal does not answer")
@@ -33,6 +40,8 @@ type Pump struct {
 	chunks chan []byte // closed when reading ended
 	err    error       // why, set before chunks is closed
 	quit   chan struct{}
+
+	missed, instead time.Time // the limit that was noticed too late, and the one that counts in its place
 }
 
 // StartPump begins to read p.
@@ -72,6 +81,17 @@ func (u *Pump) Stop() {
 
 // Chunk waits for bytes until then (zero: for ever), for wake (ErrWoken), or for ctx.
 func (u *Pump) Chunk(ctx context.Context, until time.Time, wake <-chan struct{}) ([]byte, error) {
+	if until.IsZero() || !until.Equal(u.missed) {
+		b, err := u.wait(ctx, until, wake)
+		if !errors.Is(err, ErrSilent) || time.Since(until) < stoodStill {
+			return b, err
+		}
+		u.missed, u.instead = until, time.Now().Add(catchUp)
+	}
+	return u.wait(ctx, u.instead, wake)
+}
+
+func (u *Pump) wait(ctx context.Context, until time.Time, wake <-chan struct{}) ([]byte, error) {
 	var expired <-chan time.Time
 	if !until.IsZero() {
 		timer := time.NewTimer(time.Until(until))

@@ -1,7 +1,7 @@
 package register
 
 import (
-	"context"
+	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -34,6 +34,8 @@ type consolePage struct {
 	Body        []byte
 }
 
-func (s *Server) getConsole(context.Context, *nothing) (*consolePage, error) {
-	return &consolePage{ContentType: "text/html; charset=utf-8", Policy: s.page.policy, Frames: "DENY", Body: s.page.html}, nil
+// with is the page with a token of its own, "" for one that asks for it.
+func (c console) with(token string) []byte {
+	const place = `<meta name="token" content="`
+	return bytes.Replace(c.html, []byte(place), []byte(place+token), 1)
 }

@@ -31,6 +31,7 @@ const (
 // call is what is known about one request; it travels in its context.
 type call struct {
 	id    string
+	host  string // as the caller names this agent
 	route *route
 	grant *grant
 	actor journal.Actor
@@ -88,7 +89,7 @@ func (w *responder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // role, size, body, idempotency.
 func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	started := time.Now()
-	c := &call{id: uuid.NewString()}
+	c := &call{id: uuid.NewString(), host: r.Host}
 	w := &responder{ResponseWriter: rw}
 	h := w.Header()
 	h.Set("X-Request-Id", c.id)

@@ -38,7 +38,7 @@ type route struct {
 	// live, where set, says how what the first answer located stands now; a repeat hears that.
 	live func(ctx context.Context, s *Server, location string) (any, error)
 
-	// drawn marks an answer that is no JSON and follows from the request alone: a repeat is drawn anew, not kept.
+	// drawn marks an answer that is not kept, being no JSON or a secret: a repeat is made anew.
 	drawn bool
 
 	// Filled in by build.
@@ -193,6 +193,8 @@ func technicianRoutes() []*route {
 			roles: technician, status: 200, add: handle((*Server).listPairings)},
 		{method: "DELETE", path: "/v1/pairings/{id}", id: "unpair", section: "pairings", summary: "Revoke a token",
 			roles: technician, status: 204, problems: []int{404, 503}, add: handle((*Server).deletePairing)},
+		{method: "POST", path: "/v1/console-links", id: "makeConsoleLink", section: "pairings", summary: "Make a link that opens the console page once, without a token",
+			roles: technician, drawn: true, status: 201, add: handle((*Server).postConsoleLink)},
 	}
 }
 
@@ -208,7 +210,7 @@ func statusRoutes() []*route {
 			roles: free, status: 200, problems: []int{503}, add: handle((*Server).readyz)},
 		{method: "GET", path: "/openapi.json", id: "getOpenAPI", section: "status", summary: "This document",
 			roles: free, status: 200, add: handle((*Server).getOpenAPI)},
-		{method: "GET", path: "/", id: "getConsole", section: "status", summary: "A small page for people; it asks for a token",
+		{method: "GET", path: "/", id: "getConsole", section: "status", summary: "A small page for people; it asks for a token, unless it was opened by a link",
 			roles: free, status: 200, add: handle((*Server).getConsole)},
 	}
 }

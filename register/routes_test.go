@@ -36,7 +36,7 @@ var matrix = map[string]string{
 	"GET /v1/items": "rt", "GET /v1/customers": "rt", "GET /v1/catalog": "rt", "GET /v1/catalog/{kind}": "rt", "POST /v1/catalog/sync": "t",
 	"GET /v1/events":   "rto",
 	"POST /v1/sign-in": "t", "GET /v1/sign-in": "t", "DELETE /v1/sign-in": "t",
-	"POST /v1/pairings": "t", "GET /v1/pairings": "t", "DELETE /v1/pairings/{id}": "t",
+	"POST /v1/pairings": "t", "GET /v1/pairings": "t", "DELETE /v1/pairings/{id}": "t", "POST /v1/console-links": "t",
 	"GET /v1/status": "rto", "GET /metrics": "to", "GET /healthz": "-", "GET /readyz": "-", "GET /openapi.json": "-", "GET /": "-",
 }
 

@@ -96,6 +96,7 @@ type Server struct {
 	byPattern map[string]*route
 	openAPI   []byte
 	page      console
+	links     consoleLinks
 	paper     *preview.Renderer
 
 	grants   grants
@@ -125,6 +126,7 @@ func New(c Config) (*Server, error) {
 		claims:  claims{held: map[string]claim{}},
 		changes: newChanges(),
 		page:    newConsole(),
+		links:   consoleLinks{until: map[[32]byte]time.Time{}},
 		stop:    make(chan struct{}),
 	}
 	s.boundPort.Store(int32(c.Port)) //nolint:gosec // a port

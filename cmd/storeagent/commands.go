@@ -241,6 +241,27 @@ func (c unpairCmd) Run(e *env) error {
 	return nil
 }
 
+type consoleCmd struct {
+	JSON bool `help:"{url, expiresAt} as JSON."`
+}
+
+// Run prints a one-time link.
+func (c consoleCmd) Run(e *env) error {
+	a, err := e.agent()
+	if err != nil {
+		return err
+	}
+	link, err := a.ConsoleLink(e.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return e.printJSON(link)
+	}
+	e.printf("%s\n", link.URL)
+	return nil
+}
+
 type queueCmd struct {
 	List    queueListCmd    `cmd:"" help:"What the cloud has not got, and why."`
 	Show    queueShowCmd    `cmd:"" help:"The queue in numbers."`

@@ -46,8 +46,8 @@ type cli struct {
 	SignOut      signOutCmd      `cmd:"" name:"sign-out" help:"Revoke and forget the cloud sign-in."`
 	Pair         pairCmd         `cmd:"" help:"Make a token for a caller. It is shown once."`
 	Pairings     pairingsCmd     `cmd:"" help:"List who was let in."`
-	Console      consoleCmd      `cmd:"" help:"Print a link to the console page. It opens once, within five minutes, and needs no token."`
 	Unpair       unpairCmd       `cmd:"" help:"Revoke a token by its pairing's id."`
+	Console      consoleCmd      `cmd:"" help:"Print a link to the console page. It opens once, within five minutes, and needs no token."`
 	Check        checkCmd        `cmd:"" help:"Find the cable, setting or sign-in that is wrong. Exit 0 all well, 1 warnings, 2 failures."`
 	Bundle       bundleCmd       `cmd:"" help:"Pack up what support needs to see, without secrets: logs, status, check, events."`
 	Install      installCmd      `cmd:"" help:"Make the agent a service of this machine: user, folders, configuration, device rules. Changes only what is missing."`

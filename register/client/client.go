@@ -322,6 +322,11 @@ func (c *Client) Pairings(ctx context.Context) ([]wire.Pairing, error) {
 	return p.Items, err
 }
 
+// ConsoleLink makes a link that opens the console page once.
+func (c *Client) ConsoleLink(ctx context.Context) (wire.ConsoleLink, error) {
+	return post[wire.ConsoleLink](ctx, c, "/v1/console-links", "", nil)
+}
+
 // Unpair revokes a token.
 func (c *Client) Unpair(ctx context.Context, id string) error {
 	return c.del(ctx, "/v1/pairings/"+seg(id))

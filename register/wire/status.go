@@ -26,6 +26,12 @@ type Pairing struct {
 	Token     string       `json:"token,omitempty" doc:"Shown once and kept nowhere"`
 }
 
+// ConsoleLink opens the console page once, for who can only look.
+type ConsoleLink struct {
+	URL       string    `json:"url"`
+	ExpiresAt time.Time `json:"expiresAt" doc:"When it can no longer be opened"`
+}
+
 // StatusProblem is one thing a person should see to.
 type StatusProblem struct {
 	Code     string `json:"code"`

@@ -500,6 +500,30 @@ func TestDriverPanicLeavesDoubt(t *testing.T) {
 	})
 }
 
+// TestRecoveryPanics: a driver that cannot read what its terminal says leaves the agent alive and the payment to the next
+// question, or to a person.
+func TestRecoveryPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term := &terminal{}
+		term.recover = func(payments.Attempt) (payments.Verdict, payments.Outcome, error) {
+			if term.asked < 3 {
+				panic("nonsense")
+			}
+			return payments.NotCharged, payments.Outcome{}, nil
+		}
+		term.do = term.approve(failAt("sent"))
+		s := open(t, newMemory(), term)
+		p, err := s.start(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.wait(t, p.ID, time.Minute); got.State != payments.Failed || term.asked != 3 {
+			t.Errorf("ended %s after %d queries", got.State, term.asked)
+		}
+		s.stop()
+	})
+}
+
 func TestStartRefuses(t *testing.T) {
 	s := open(t, newMemory(), &terminal{})
 	usd, _ := money.Parse("1.00", "USD")

@@ -323,6 +323,26 @@ func TestOrphans(t *testing.T) {
 	})
 }
 
+// TestOrphanOfAnotherClock: an approval that bears a time to come, because the clock was set back, is not kept quiet until
+// then.
+func TestOrphanOfAnotherClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, terminalsim.Options{})
+		defer func() { s.stop() }()
+		p := s.pay(payments.Sale, "1.00")
+		s.m.mu.Lock()
+		row := s.m.rows[p.ID]
+		at := row.FinishedAt.Add(365 * 24 * time.Hour)
+		row.FinishedAt = &at
+		s.m.rows[p.ID] = row
+		s.m.mu.Unlock()
+		<-time.After(time.Minute)
+		if got := s.desk.Orphans(); len(got) != 1 || got[0].ID != p.ID || got[0].AlarmedAt == nil {
+			t.Errorf("orphans %+v", got)
+		}
+	})
+}
+
 // TestTerminalIsCured makes a terminal ready that wants an initialisation or a diagnosis.
 func TestTerminalIsCured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

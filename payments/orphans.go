@@ -60,7 +60,11 @@ func (d *Desk) findOrphans(ctx context.Context) error {
 	return nil
 }
 
-// isOrphan is true for an approval without a sale whose last movement ended long enough ago.
+// clockSlack is how far in the future a time may lie that was written down under the present clock.
+const clockSlack = time.Minute
+
+// isOrphan is true for an approval without a sale whose last movement ended long enough ago, or under a clock that was
+// set back since: nobody knows how long ago that is.
 func (d *Desk) isOrphan(p Payment) bool {
 	if p.State != Approved || p.SaleID != "" || !p.Settled() || p.FinishedAt == nil {
 		return false
@@ -71,7 +75,8 @@ func (d *Desk) isOrphan(p Payment) bool {
 			last = *o.FinishedAt
 		}
 	}
-	return time.Since(last) >= d.orphanAfter
+	age := time.Since(last)
+	return age >= d.orphanAfter || age < -clockSlack
 }
 
 // alarm marks and reports one orphan, unless it changed meanwhile.

@@ -116,8 +116,7 @@ func (w *worker) do(ctx context.Context, a *attempt) (err error) {
 	defer w.use.Unlock()
 	defer func() {
 		if r := recover(); r != nil {
-			w.desk.log.Error("terminal driver panicked", "terminal", w.name, "panic", r, "stack", string(debug.Stack()))
-			err = fmt.Errorf("terminal driver panicked: %v", r)
+			err = w.panicked(r)
 		}
 	}()
 	return w.terminal.Do(ctx, a.txn, a)
@@ -170,13 +169,7 @@ func (w *worker) recover(ctx context.Context, p Payment) {
 // evidence. It gives back the payment as it now is.
 func (w *worker) ask(ctx context.Context, p Payment, id string) (Payment, error) {
 	m := p.movement(id)
-	w.use.Lock()
-	verdict, out, err := w.terminal.Recover(ctx, p.attempt(m))
-	var slip *Receipt
-	if err == nil && verdict == Known && out.State == Approved && (m.Receipt == nil || m.Receipt.empty()) {
-		slip = w.reprint(ctx, out)
-	}
-	w.use.Unlock()
+	verdict, out, slip, err := w.query(ctx, p.attempt(m), m.Receipt == nil || m.Receipt.empty())
 	if err != nil {
 		return p, err
 	}
@@ -202,6 +195,29 @@ func (w *worker) ask(ctx context.Context, p Payment, id string) (Payment, error)
 		return now, err
 	}
 	return settled, nil
+}
+
+// query asks the terminal about an attempt, and for its slips where those are wanted and it was approved. A driver that
+// panics over what its terminal says breaks this one terminal.
+func (w *worker) query(ctx context.Context, a Attempt, slips bool) (verdict Verdict, out Outcome, slip *Receipt, err error) {
+	w.use.Lock()
+	defer w.use.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			err = w.panicked(r)
+		}
+	}()
+	verdict, out, err = w.terminal.Recover(ctx, a)
+	if err == nil && verdict == Known && out.State == Approved && slips {
+		slip = w.reprint(ctx, out)
+	}
+	return verdict, out, slip, err
+}
+
+// panicked is what a driver's panic comes to.
+func (w *worker) panicked(r any) error {
+	w.desk.log.Error("terminal driver panicked", "terminal", w.name, "panic", r, "stack", string(debug.Stack()))
+	return fmt.Errorf("terminal driver panicked: %v", r)
 }
 
 // reprint fetches the slips of an approval that recovery found; nil where the terminal does not give them.

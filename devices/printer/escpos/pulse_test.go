@@ -91,6 +91,7 @@ func TestPulseWhileBlocked(t *testing.T) {
 				set(sim, true)
 				synctest.Wait()
 				err := p.Pulse(t.Context(), 2)
+				synctest.Wait() // in real time it is taken, and not yet obeyed
 				opens := able && what != "the printer reports an error"
 				if (err == nil) != opens || sim.Pulses(2) != map[bool]int{true: 1}[opens] {
 					t.Errorf("%s, real time %v: %v, %d pulses", what, able, err, sim.Pulses(2))
@@ -131,6 +132,7 @@ func TestPulseInMidJob(t *testing.T) {
 			}()
 			<-time.After(5 * time.Second)
 			err := p.Pulse(t.Context(), 2)
+			synctest.Wait()
 			if (err == nil) != able || sim.Pulses(2) != map[bool]int{true: 1}[able] {
 				t.Errorf("real time %v: %v, %d pulses", able, err, sim.Pulses(2))
 			}
@@ -161,6 +163,7 @@ func TestPulseAmidACommand(t *testing.T) {
 		}()
 		<-time.After(5 * time.Second)
 		err := p.Pulse(t.Context(), 2)
+		synctest.Wait()
 		var no *printer.NotReadyError
 		if !errors.As(err, &no) || no.Reason != printer.PaperOut || !strings.Contains(err.Error(), "in the middle of a command") || sim.Pulses(2) != 0 {
 			t.Errorf("%v, %d pulses", err, sim.Pulses(2))

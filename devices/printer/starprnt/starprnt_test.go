@@ -457,6 +457,7 @@ func TestPulse(t *testing.T) {
 				synctest.Wait()
 				for _, pin := range []int{2, 5} {
 					err := p.Pulse(t.Context(), pin)
+					synctest.Wait() // at once it is taken, and not yet obeyed
 					opens := what == "" || able && what == "the cover is open"
 					if (err == nil) != opens || sim.Pulses(pin) != map[bool]int{true: 1}[opens] {
 						t.Errorf("%q, at once %v: %v, %d pulses", what, able, err, sim.Pulses(pin))

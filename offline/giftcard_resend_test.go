@@ -1,11 +1,13 @@
 package offline_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"storeagent/internal/journal"
 	"storeagent/offline"
+	"storeagent/offline/offlinetest"
 )
 
 // TestCardIsSentAgainByAPerson: what a cashier waited for once and a person sends again is really sent.
@@ -37,4 +39,46 @@ func TestCardIsSentAgainByAPerson(t *testing.T) {
 			})
 		})
 	}
+}
+
+// listed is a store that does something between a listing of all open gift cards and the use of the list.
+type listed struct {
+	offline.Store
+	then func()
+}
+
+func (l *listed) OpenGiftcards(ctx context.Context, stream string) ([]offline.Giftcard, error) {
+	list, err := l.Store.OpenGiftcards(ctx, stream)
+	if then := l.then; then != nil && stream == "" && len(list) > 0 {
+		l.then = nil
+		then()
+	}
+	return list, err
+}
+
+// TestCardAcceptedWhileTheWatchLooks: what the rules for outages accepted, so that the goods are gone, is not withdrawn as
+// something that nobody waits for.
+func TestCardAcceptedWhileTheWatchLooks(t *testing.T) {
+	in(t, func(t *testing.T) {
+		store := &listed{}
+		s := newCardShop(t, func(c *offline.ForwarderConfig) { store.Store, c.Store = c.Store, store })
+		g, op := offlinetest.NewGiftcard("card:1", offline.CardUse, offline.CardImmediate, "6.49", time.Now().Add(-time.Hour))
+		if err := s.mem.AddGiftcard(t.Context(), g, op, journal.Entry{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.desk.Pause(t.Context(), tech); err != nil {
+			t.Fatal(err)
+		}
+		store.then = func() {
+			if err := s.mem.ChangeGiftcard(context.Background(), g.ID, offline.GiftcardChange{Offline: true}, journal.Entry{}); err != nil {
+				t.Error(err)
+			}
+		}
+		s.start()
+		pass(time.Minute)
+		if v := s.tx(g.ID); v.State != offline.CardQueued || !v.Offline {
+			t.Errorf("%+v %+v", v, v.Error)
+		}
+		s.stop()
+	})
 }

@@ -44,10 +44,7 @@ func (d *GiftcardDesk) watch(ctx context.Context) error {
 		}
 		switch state, _, _ := g.State(now); {
 		case state == CardQueued && !g.Offline && (now.Sub(g.CreatedAt) > 3*d.f.cfg.Patience || g.CreatedAt.Before(d.f.startedAt())):
-			gone := d.withdraw(ctx, g, &Fault{Code: "not_sent_in_time", Message: "The agent stopped before it was sent; nothing was sent."}, journal.Entry{})
-			if !errors.Is(gone, ErrState) {
-				err = errors.Join(err, gone)
-			}
+			err = errors.Join(err, d.forgotten(ctx, g.ID))
 		case state == CardExpired && g.SaleID == "":
 			g.Expired = true
 			gone := d.cfg.Store.ChangeGiftcard(ctx, g.ID, GiftcardChange{Expired: true}, journal.Entry{Events: []journal.Event{giftcardEvent(now, g)}})
@@ -59,6 +56,21 @@ func (d *GiftcardDesk) watch(ctx context.Context) error {
 	d.mu.Lock()
 	d.late = late
 	d.mu.Unlock()
+	return err
+}
+
+// forgotten withdraws a transaction that nobody waits for, unless it was accepted for the outage since it was listed.
+func (d *GiftcardDesk) forgotten(ctx context.Context, id string) error {
+	d.rules.Lock()
+	defer d.rules.Unlock()
+	g, err := d.cfg.Store.Giftcard(ctx, id)
+	if err != nil || g.Offline {
+		return err
+	}
+	err = d.withdraw(ctx, g, &Fault{Code: "not_sent_in_time", Message: "The agent stopped before it was sent; nothing was sent."}, journal.Entry{})
+	if errors.Is(err, ErrState) { // an attempt began meanwhile, or it has its end
+		return nil
+	}
 	return err
 }
 

@@ -135,6 +135,9 @@ func (d *Desk) Start(ctx context.Context, r Request, entry func(Payment) journal
 	if err != nil {
 		return Payment{}, err
 	}
+	if !w.terminal.Caps().Takes(r.Amount.Currency()) {
+		return Payment{}, fmt.Errorf("%s on terminal %s: %w", r.Amount.Currency(), w.name, ErrForeign)
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Payment{}, fmt.Errorf("make payment id: %w", err)

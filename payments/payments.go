@@ -8,6 +8,7 @@ package payments
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"storeagent/devices"
@@ -159,6 +160,9 @@ var (
 	ErrNoTerminal = errors.New("no such terminal")
 	// ErrUnsupported means that the terminal's driver cannot do that; see Caps.
 	ErrUnsupported = errors.New("not supported by this terminal")
+
+	// ErrForeign means that the terminal does not work in the currency of the payment; see Caps.Currencies.
+	ErrForeign = fmt.Errorf("currency %w", ErrUnsupported)
 	// ErrAmount means that more was asked for than the earlier payment has.
 	ErrAmount = errors.New("amount is too high")
 	// ErrOriginal means that a refund names a payment that cannot be given back.

@@ -3,6 +3,7 @@ package payments
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"storeagent/devices"
@@ -50,6 +51,11 @@ func (c Caps) Can(kind Kind) bool {
 		return c.Tip
 	}
 	return false
+}
+
+// Takes says whether amounts in a currency can be sent; where the driver names none, the terminal decides.
+func (c Caps) Takes(currency string) bool {
+	return len(c.Currencies) == 0 || slices.Contains(c.Currencies, currency)
 }
 
 // Kind is what a terminal is asked to do.

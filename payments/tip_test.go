@@ -102,6 +102,35 @@ func TestTipThatNobodySettled(t *testing.T) {
 	})
 }
 
+// local is a terminal that works in some currencies only; none is any.
+type local struct {
+	*terminal
+	takes []string
+}
+
+func (t local) Caps() payments.Caps { return payments.Caps{Sale: true, Currencies: t.takes} }
+
+// TestForeignCurrencyIsRefused before anything is written down or sent, where the driver names the currencies.
+func TestForeignCurrencyIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			takes []string
+			want  error
+		}{{[]string{"EUR", "CHF"}, payments.ErrForeign}, {[]string{"EUR", "USD"}, nil}, {nil, nil}} {
+			term := local{&terminal{}, c.takes}
+			term.do = term.approve(never)
+			s := openWith(t, newMemory(), term)
+			p, err := s.Start(t.Context(), payments.Request{Type: payments.Sale, Amount: dollars(t, "12.50")}, noEntry)
+			if !errors.Is(err, c.want) || errors.Is(err, payments.ErrUnsupported) != (c.want != nil) {
+				t.Errorf("takes %v: %v", c.takes, err)
+			}
+			if err == nil {
+				s.wait(t, p.ID, time.Minute)
+			}
+		}
+	})
+}
+
 // TestTipIsRefused where the terminal cannot, and with anything but a sale.
 func TestTipIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -179,6 +179,7 @@ func TestEveryErrorHasOneAnswer(t *testing.T) {
 		code   string
 	}{
 		{payments.ErrTerminalBusy, 409, "terminal_busy"}, {payments.ErrTerminalInDoubt, 409, "terminal_in_doubt"}, {payments.ErrUnsupported, 422, "unsupported_by_terminal"},
+		{payments.ErrForeign, 422, "unsupported_by_terminal"},
 		{payments.ErrState, 409, "wrong_state"}, {offline.ErrState, 409, "wrong_state"}, {offline.ErrStale, 409, "changed_meanwhile"}, {printer.ErrNoPrinter, 404, "not_found"},
 		{errDisk, 500, "internal"},
 	} {

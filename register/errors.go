@@ -78,6 +78,8 @@ var known = []struct {
 		hint:   "Wait until it is settled, or let a technician resolve it: GET /v1/terminals names it as blockingPaymentId."}},
 	{payments.ErrTerminalBusy, refusal{status: 409, code: "terminal_busy", detail: "The terminal is working on another payment.",
 		hint: "Wait for that payment to end or cancel it, then try again."}},
+	{payments.ErrForeign, refusal{status: 422, code: "unsupported_by_terminal", detail: "This terminal does not work in that currency.",
+		hint: "Send an amount in one of its currencies, as capabilities in GET /v1/terminals name them."}},
 	{payments.ErrUnsupported, refusal{status: 422, code: "unsupported_by_terminal", detail: "This terminal cannot do that.",
 		hint: "GET /v1/terminals lists what each terminal can do."}},
 	{payments.ErrNoTerminal, refusal{status: 404, code: "not_found", detail: "No terminal has that name.",

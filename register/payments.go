@@ -67,7 +67,7 @@ func (s *Server) postPayment(ctx context.Context, in *struct{ Body wire.PaymentR
 	case errors.Is(err, money.ErrCurrency):
 		return nil, invalid(field("currency", "is not the currency of the original payment"))
 	}
-	if errors.Is(err, payments.ErrUnsupported) && tip != (money.Amount{}) {
+	if errors.Is(err, payments.ErrUnsupported) && !errors.Is(err, payments.ErrForeign) && tip != (money.Amount{}) {
 		no := refuse(http.StatusUnprocessableEntity, "unsupported_by_terminal", "This terminal takes no tip along with the payment.",
 			"Leave tipAmount out and add the tip afterwards with POST /v1/payments/{id}/tip, or to amount; capabilities in GET /v1/terminals say what it can do.")
 		no.cause = err

@@ -82,3 +82,16 @@ func tryout(t *testing.T, text string, env map[string]string, args ...string) (c
 	code = run(t.Context(), append([]string{"--config", path}, args...), strings.NewReader(""), &b, &b, func(k string) string { return env[k] })
 	return code, b.String()
 }
+
+// TestTableKeepsItsColumns puts every cell below its head, though the last cells of a row are empty.
+func TestTableKeepsItsColumns(t *testing.T) {
+	var b bytes.Buffer
+	e := &env{stdout: &b}
+	if err := e.table([][]string{{"NAME", "PORT", "TROUBLE"}, {"paper", "tcp:127.0.0.1:9100", ""}, {"lane", "", "signed_out"}}); err != nil {
+		t.Fatal(err)
+	}
+	want := "NAME   PORT                TROUBLE\npaper  tcp:127.0.0.1:9100\nlane                       signed_out\n"
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}

@@ -30,9 +30,12 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Undelivered *offline.Exposure `json:"undelivered,omitempty" doc:"With undelivered: how much is still to be delivered"`
 }
 
-// Error gives code, detail and hint in one line.
+// Error gives code, detail, the fields that are wrong and hint in one line.
 func (p *Problem) Error() string {
 	text := strconv.Itoa(p.Status) + " " + p.Code + ": " + p.Detail
+	for _, e := range p.Errors {
+		text += " " + e.Location + ": " + e.Message + "."
+	}
 	if p.Hint != "" {
 		text += " (" + p.Hint + ")"
 	}

@@ -97,7 +97,7 @@ func (f *Forwarder) Problems() []Problem {
 		kept = fmt.Sprintf("%d operations over %s %s are kept and", e.Count, e.Amount, f.cfg.Currency)
 	}
 	add(conn == PausedConn, "queue_paused", "warning", "The queue is paused; "+kept+" not sent.",
-		"Resume it in the console when the reason is gone.")
+		"Run, when the reason is gone: storeagent queue resume")
 	add(conn == SignedOut, "cloud_signed_out", "error", "The cloud wants a sign-in; "+kept+" not sent.",
 		"Run: storeagent sign-in")
 	add(conn == Offline && f.way.outage, "cloud_offline", "warning", "The cloud does not answer; "+kept+" sent later.",

@@ -143,7 +143,7 @@ func (s *Server) checkSchema(ctx context.Context, _ *nothing) (*answer[wire.Sche
 	problems, err := s.cfg.Schema.CheckSchema(ctx)
 	if err != nil {
 		no := refuse(http.StatusServiceUnavailable, "schema_unknown", "The cloud did not show its schema.",
-			"Check that the cloud answers and that the agent is signed in: GET /v1/status. Some tenants hide their schema; then the agent goes by the vendor's pages.")
+			"Run storeagent check: it says whether the cloud answers and somebody is signed in. Some tenants hide their schema; then the agent goes by the vendor's pages.")
 		no.cause = err
 		return nil, no
 	}

@@ -197,7 +197,7 @@ func (t *Terminal) lost(err error) {
 	t.mu.Lock()
 	t.schema = nil
 	t.mu.Unlock()
-	p := devices.Problem{Code: "unreachable", Message: scrub(err.Error()), Hint: "this terminal works only while the POS cloud can be reached; see storeagent status"}
+	p := devices.Problem{Code: "unreachable", Message: scrub(err.Error()), Hint: "this terminal works only while the POS cloud can be reached; storeagent check says what is in the way"}
 	state := devices.Offline
 	var missing *missingTerminalError
 	switch {

@@ -63,6 +63,18 @@ func (ts *testShop) device(l *listener, what string, fits func(devices.Info) boo
 	})
 }
 
+// pull pulls a cable and keeps it in the hand until back is called: the agent need not tell of a device that was away for
+// a moment only.
+func (ts *testShop) pull(name string) (back func()) {
+	ts.tb.Helper()
+	cable := ts.shop.cables[name]
+	cable.held.Lock()
+	back = sync.OnceFunc(cable.held.Unlock)
+	ts.tb.Cleanup(back)
+	ts.must(cable.Unplug())
+	return back
+}
+
 // othersGoOn scans and takes a card while the printer is in trouble.
 func (ts *testShop) othersGoOn(key string) {
 	ts.tb.Helper()
@@ -148,10 +160,11 @@ func TestPrinterTroubleStaysAtThePrinter(t *testing.T) {
 	ts.shop.printer.RunOutAfter(4)
 	id = ts.printing("cable")
 	ts.jobIs(id, printer.Blocked)
-	ts.must(ts.shop.cables["paper"].Unplug())
+	back := ts.pull("paper")
 	ts.device(events, "the printer is gone", func(i devices.Info) bool { return i.Name == "paper" && i.State == devices.Offline })
 	ts.othersGoOn("cable")
 	ts.shop.printer.SetPaper(devicesim.PaperOK)
+	back()
 	j := ts.jobIs(id, printer.Printed, printer.Unknown, printer.Failed)
 	if n := ts.copies("a line of cable"); n > 1 || n == 0 && j.State == printer.Printed {
 		t.Errorf("the job ended %s, and the receipt came out %d times", j.State, n)
@@ -167,8 +180,9 @@ func TestEveryCableComesBack(t *testing.T) {
 	ts := openTestShop(t, nil)
 	events := ts.listen()
 	for _, name := range []string{"card", "paper", "hand"} {
-		ts.must(ts.shop.cables[name].Unplug())
+		back := ts.pull(name)
 		ts.device(events, name+" is offline", func(i devices.Info) bool { return i.Name == name && i.State == devices.Offline })
+		back()
 		_, err := ts.devicesReady(ts.ctx)
 		ts.must(err)
 	}

@@ -47,12 +47,12 @@ type shop struct {
 	terminal *terminalsim.ZVT
 	printer  *devicesim.Printer
 	scanner  *devicesim.Scanner
-	ports    map[string]string         // device name → port of the configuration
-	cables   map[string]*devicesim.PTY // device name → its cable, where there are ptys
-	listen   string                    // host:port of the agent's API
-	program  []string                  // how the agent is started, without its arguments
-	pick     func() int                // the next port to try for what is given up and taken again
-	flags    []string                  // of serve, besides --config
+	ports    map[string]string // device name → port of the configuration
+	cables   map[string]*lead  // device name → its cable, where there are ptys
+	listen   string            // host:port of the agent's API
+	program  []string          // how the agent is started, without its arguments
+	pick     func() int        // the next port to try for what is given up and taken again
+	flags    []string          // of serve, besides --config
 
 	cancel context.CancelFunc
 	sims   *errgroup.Group
@@ -65,7 +65,7 @@ type shop struct {
 // nil.
 func openShop(ctx context.Context, dir string, program []string, pick func() int, onStep func(string)) (*shop, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &shop{dir: dir, program: program, pick: pick, cancel: cancel, ports: map[string]string{}, cables: map[string]*devicesim.PTY{}}
+	s := &shop{dir: dir, program: program, pick: pick, cancel: cancel, ports: map[string]string{}, cables: map[string]*lead{}}
 	s.sims, ctx = errgroup.WithContext(ctx)
 	s.terminal = terminalsim.NewZVT(terminalsim.Options{Currency: "840", Password: "000000", OnStep: onStep})
 	s.printer = devicesim.NewPrinter(devicesim.PrinterOptions{Columns: 42, ProcessID: true})
@@ -93,11 +93,12 @@ func (s *shop) plugIn(ctx context.Context, name string, device func(ctx context.
 		if err != nil {
 			return err
 		}
-		s.cables[name] = pty
+		cable := &lead{PTY: pty}
+		s.cables[name] = cable
 		s.ports[name] = "serial:" + link + "?baud=9600&stop=2"
 		s.sims.Go(func() error {
 			defer pty.Close()
-			return servePTY(ctx, pty, func(ctx context.Context, rw io.ReadWriteCloser) error { return device(ctx, rw, true) })
+			return servePTY(ctx, cable, func(ctx context.Context, rw io.ReadWriteCloser) error { return device(ctx, rw, true) })
 		})
 		return nil
 	}
@@ -110,6 +111,19 @@ func (s *shop) plugIn(ctx context.Context, name string, device func(ctx context.
 		return serveTCP(ctx, l, func(ctx context.Context, conn net.Conn) error { return device(ctx, conn, false) })
 	})
 	return nil
+}
+
+// lead is the cable of a device. While somebody holds it, it is not plugged in again.
+type lead struct {
+	*devicesim.PTY
+	held sync.Mutex
+}
+
+// Replug plugs it in again.
+func (l *lead) Replug() error {
+	l.held.Lock()
+	defer l.held.Unlock()
+	return l.PTY.Replug()
 }
 
 // plugInScanner puts the scanner on its cable; scans go out through s.scan.

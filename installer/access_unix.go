@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writable says whether this user may write to the folder, without writing.
-func writable(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
+// writable says why this user may not write to the folder, without writing.
+func writable(dir string) error { return unix.Access(dir, unix.W_OK|unix.X_OK) }
 
 // tooOpen says whether other users may look into the folder.
 func tooOpen(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }

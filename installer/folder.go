@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"storeagent/offline/sqlite"
 )
@@ -35,12 +36,12 @@ func dataFolder(dir string, fix bool) []Finding {
 		f.Level, f.Code, f.Message = Warning, "missing", "does not exist yet"
 		f.Hint = "storeagent check --fix makes it, run as the user that runs storeagent; so does the first storeagent serve"
 	case err != nil:
-		f.Level, f.Code, f.Message, f.Hint = Failure, "no_permission", err.Error(), "run this as the user that runs storeagent"
+		f.unwritable(err, err.Error(), "run this as the user that runs storeagent")
 	case !info.IsDir():
 		f.Level, f.Code, f.Message, f.Hint = Failure, "bad_address", "is not a folder", "correct data.dir"
-	case !writable(dir):
-		f.Level, f.Code, f.Message = Failure, "no_permission", "belongs to "+owner(info)+", and user "+whoami()+" may not write there"
-		f.Hint = "run this as " + owner(info) + ", or if storeagent runs as " + whoami() + ": sudo chown -R " + whoami() + " " + dir
+	case writable(dir) != nil:
+		f.unwritable(writable(dir), "belongs to "+owner(info)+", and user "+whoami()+" may not write there",
+			"run this as "+owner(info)+", or if storeagent runs as "+whoami()+": sudo chown -R "+whoami()+" "+dir)
 	case tooOpen(info):
 		f.Level, f.Code, f.Message = Warning, "open", fmt.Sprintf("other users may look into it (mode %04o)", info.Mode().Perm())
 		f.Hint = "storeagent check --fix, or chmod 700 " + dir
@@ -53,6 +54,15 @@ func dataFolder(dir string, fix bool) []Finding {
 		return out
 	}
 	return append(append(out, strangers(dir, info)...), space(sqlite.Space(dir)))
+}
+
+// unwritable says that nothing can be written. Where that is no matter of rights, message and hint are not for it.
+func (f *Finding) unwritable(err error, message, hint string) {
+	f.Level, f.Code, f.Message, f.Hint = Failure, "no_permission", message, hint
+	if errors.Is(err, syscall.EROFS) {
+		f.Code, f.Message = "read_only", "is on a disk that can only be read"
+		f.Hint = "Linux makes a disk read-only when it has errors: look with sudo dmesg, restart the machine, and replace the disk if it comes again"
+	}
 }
 
 // repair does the two repairs that cannot hurt and says what it did.

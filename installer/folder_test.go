@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -78,5 +79,19 @@ func TestSpace(t *testing.T) {
 		if f := space(c.free, 1<<40, c.err); f.Level != c.level || f.Code != c.code {
 			t.Errorf("%d, %v: %+v", c.free, c.err, f)
 		}
+	}
+}
+
+// TestReadOnlyDiskIsNoMatterOfRights keeps a technician from changing owners when the disk is at fault.
+func TestReadOnlyDiskIsNoMatterOfRights(t *testing.T) {
+	var f Finding
+	f.unwritable(&fs.PathError{Op: "mkdir", Path: "/x", Err: syscall.EROFS}, "belongs to root", "chown")
+	if f.Level != Failure || f.Code != "read_only" || strings.Contains(f.Message+f.Hint, "root") || !strings.Contains(f.Hint, "dmesg") {
+		t.Errorf("%+v", f)
+	}
+	f = Finding{}
+	f.unwritable(syscall.EACCES, "belongs to root", "chown")
+	if f.Level != Failure || f.Code != "no_permission" || f.Hint != "chown" {
+		t.Errorf("%+v", f)
 	}
 }

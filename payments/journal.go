@@ -25,7 +25,8 @@ type Journal interface {
 	// ErrTerminalInDoubt or ErrTerminalBusy where another payment of that terminal is Blocks() or not Final().
 	Create(ctx context.Context, p Payment, e journal.Entry) error
 	// AddOperation writes a new operation, which p.Operations ends with, with the idempotency record and events of e.
-	// It fails as Create does where the terminal is not free, and with ErrState where the payment is not approved.
+	// It fails as Create does where the terminal is not free, and with ErrState where the payment is not approved,
+	// or is to be voided and a sale has claimed it since p was read.
 	AddOperation(ctx context.Context, p Payment, e journal.Entry) error
 	// Update replaces the rows of the payment and its operations and writes the events in the same commit. The SaleID
 	// is never changed here.

@@ -77,6 +77,9 @@ func (v Payments) AddOperation(ctx context.Context, p payments.Payment, e journa
 		if payments.State(state) != payments.Approved {
 			return fmt.Errorf("payment is %s: %w", state, payments.ErrState)
 		}
+		if o.Type == payments.OpVoid && saleID != p.SaleID { // whoever asked saw one that was free, and so says the answer
+			return fmt.Errorf("sale %s has claimed it meanwhile: %w", saleID, payments.ErrState)
+		}
 		res, err := t.exec(qPaymentOpAdd, o.ID, p.ID, p.Terminal, string(o.Type), string(o.State), o.Amount.String(), f.told,
 			millis(o.CreatedAt), f.body, f.memo)
 		if err != nil {

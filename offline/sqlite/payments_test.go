@@ -295,3 +295,35 @@ func TestResolveMeetsASale(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
+
+// TestVoidMeetsASale: the same for a void, which may be asked for again by who knows of the sale.
+func TestVoidMeetsASale(t *testing.T) {
+	s := openTemp(t)
+	ctx := t.Context()
+	p := somePayment(t, "pay-1", "front")
+	p.State = payments.Approved
+	if err := s.Payments().Create(ctx, p, journal.Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	void := func(n int) (payments.Payment, error) {
+		seen, err := s.Payments().Get(ctx, p.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 1 {
+			a := someSale(1)
+			a.Record.Tenders = []offline.Tender{{Type: "card", PaymentID: p.ID}}
+			if err := s.Outbox().AcceptSale(ctx, a, someEntry(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seen.Operations = []payments.Operation{{ID: newID(), Type: payments.OpVoid, State: payments.Created, Amount: p.Amount, CreatedAt: p.CreatedAt}}
+		return seen, s.Payments().AddOperation(ctx, seen, someEntry(n+1))
+	}
+	if _, err := void(1); !errors.Is(err, payments.ErrState) {
+		t.Errorf("void of what a sale has just claimed: %v", err)
+	}
+	if seen, err := void(2); err != nil || seen.SaleID == "" {
+		t.Errorf("void of the sale's payment: %+v, %v", seen, err)
+	}
+}

@@ -101,7 +101,7 @@ func (f *Forwarder) notBegun(r *run, op Operation, err error) {
 
 // result is what a verdict makes of an operation. What is not listed is in doubt.
 func (f *Forwarder) result(op Operation, v Verdict, now time.Time) Result {
-	r := Result{State: InDoubt, Error: v.Fault, HTTPStatus: v.HTTPStatus, Class: v.Class.String(), FinishedAt: now}
+	r := Result{State: InDoubt, Error: v.Fault, HTTPStatus: v.HTTPStatus, Class: v.Class.String(), FinishedAt: now.UTC().Truncate(time.Millisecond)}
 	switch v.Class {
 	case ClassDelivered:
 		r.State, r.CloudID, r.Error = Delivered, v.CloudID, nil

@@ -34,6 +34,30 @@ func TestSaleIsDelivered(t *testing.T) {
 	})
 }
 
+// An event names the moment of delivery as the sale does when it is read later: in milliseconds, UTC.
+func TestSaleEventTellsTheTimeThatIsKept(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := newShop(t)
+		s.cloud.answers(func(offline.Operation) reply {
+			slow := fine
+			slow.takes = 1234567 * time.Nanosecond
+			return slow
+		})
+		s.run()
+		s.sell("")
+		pass(2 * time.Second)
+		events, err := s.mem.After(s.Context(), 0, []string{"sale"}, 100)
+		if err != nil || len(events) == 0 {
+			t.Fatalf("%d events: %v", len(events), err)
+		}
+		v := decode[offline.SaleView](s, events[len(events)-1].Data)
+		if v.DeliveredAt == nil || v.DeliveredAt.Nanosecond()%1e6 != 0 || v.DeliveredAt.Location() != time.UTC {
+			t.Errorf("delivered at %v", v.DeliveredAt)
+		}
+		s.stop()
+	})
+}
+
 // saleStates lists what the events said about a sale.
 func saleStates(s *shop, rec offline.Record) []string {
 	var out []string

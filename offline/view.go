@@ -32,7 +32,7 @@ func (v *SaleView) Judge(ops []Operation) {
 		}
 		discarded = discarded || op.State == Discarded
 		if op.Type == Purchase && op.State == Delivered {
-			at := op.DeliveredAt
+			at := op.DeliveredAt.UTC().Truncate(time.Millisecond) // as it is kept: events say the same as later reads
 			v.CloudID, v.DeliveredAt = op.CloudID, &at
 		}
 	}

@@ -324,7 +324,7 @@ func (w *worker) blocked(ctx context.Context, job *Job, err error) {
 // finish commits the end of a job, and goes on trying while the disk refuses: a job must not be printed again because
 // its end was not written.
 func (w *worker) finish(ctx context.Context, job Job) {
-	now := time.Now().UTC()
+	now := time.Now().UTC().Truncate(time.Millisecond) // as it is kept: events say the same as later reads
 	job.FinishedAt = &now
 	for {
 		// The paper is out, so the end is worth writing even when the program is just asked to stop.

@@ -351,9 +351,13 @@ func (d *day) giftcard(ctx context.Context) error {
 		v, err := d.till.GiftcardTransact(ctx, key, wire.GiftcardTransaction{
 			CardRef: wire.CardRef{Code: code, PIN: pin}, TransType: kind, Mode: mode, Amount: amount,
 		})
-		if err == nil && v.State != want {
-			err = fmt.Errorf("gift card transaction %s is %s, want %s", v.ID, v.State, want)
+		if err != nil || v.State == want {
+			return v, err
 		}
+		err = d.until(ctx, "gift card transaction "+v.ID+" is "+string(want), func() (bool, error) { // a slow machine
+			v, err = d.till.GiftcardTransaction(ctx, v.ID)
+			return v.State == want, err
+		})
 		return v, err
 	}
 	v, err := move("card-fill", offline.CardAdd, offline.CardImmediate, "20.00", offline.CardCompleted)

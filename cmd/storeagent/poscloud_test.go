@@ -88,6 +88,7 @@ func TestCardTerminalOfTheCloud(t *testing.T) {
 	ts := openTestShop(t, nil)
 	ts.must(ts.signIn(ts.ctx))
 	ts.add(poscloudDevice)
+	ts.terminalIs("card", devices.Ready)
 	i := ts.terminalIs("lane", devices.Error)
 	if i.LastError == nil || i.LastError.Code != "unsupported" || !strings.Contains(i.LastError.Message, "offers no terminalPayment") || i.LastError.Hint == "" {
 		t.Errorf("%+v", i.LastError)

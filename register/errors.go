@@ -172,15 +172,15 @@ func unquoted(message string) string {
 
 func explainTender(e *offline.TenderError) *refusal {
 	why := map[string]string{
-		"unknown":      "names a payment that does not exist",
-		"not_approved": "names a payment that is not approved",
-		"already_used": "names a payment that another sale has claimed",
+		"unknown":      "names a payment or gift card transaction that does not exist",
+		"not_approved": "names a payment or gift card transaction that is not approved",
+		"already_used": "names a payment or gift card transaction that another sale has claimed",
 	}[e.Why]
 	if why == "" {
-		why = "names a payment that cannot be claimed"
+		why = "names a payment or gift card transaction that cannot be claimed"
 	}
-	r := refuse(http.StatusUnprocessableEntity, "tender_not_usable", "A tender names a payment that this sale cannot claim.",
-		"GET /v1/payments?attached=false lists approved payments that no sale has claimed.")
+	r := refuse(http.StatusUnprocessableEntity, "tender_not_usable", "A tender names a payment or gift card transaction that this sale cannot claim.",
+		"GET /v1/payments?attached=false lists approved payments that no sale has claimed; GET /v1/giftcards/transactions/{id} tells how one stands.")
 	r.fields = []wire.FieldError{field(fmt.Sprintf("tenders[%d]", e.Index), why)}
 	return r
 }

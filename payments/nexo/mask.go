@@ -49,10 +49,10 @@ func mask(s string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, "?"))
-	for halfMasked.MatchString(s) { // each round has fewer digits
-		s = halfMasked.ReplaceAllString(s, "**** $1")
-	}
-	for {
+	for { // each round has fewer digits
+		for halfMasked.MatchString(s) { // also what hiding a whole number brought about
+			s = halfMasked.ReplaceAllString(s, "**** $1")
+		}
 		start, end, ok := carddata.FindCard(s)
 		if !ok {
 			return s

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -262,6 +263,9 @@ func ProblemOf(err error) Problem {
 		}
 	}
 	p := Problem{Code: string(kind), Message: err.Error()}
+	if text, ok := strings.CutSuffix(p.Message, io.EOF.Error()); ok && errors.Is(err, io.EOF) {
+		p.Message = text + "the line was closed at the other end"
+	}
 	if pe != nil {
 		p.Hint = pe.Hint
 	}

@@ -232,7 +232,7 @@ func TestChangesConcurrent(t *testing.T) {
 func TestComingBackClearsOnlyItsOwnProblem(t *testing.T) {
 	l := NewLink(LinkConfig{})
 	l.failed(t.Context(), Offline, io.EOF)
-	if p := l.Info().LastError; p == nil || p.Code != "unplugged" {
+	if p := l.Info().LastError; p == nil || p.Code != "unplugged" || p.Message != "the line was closed at the other end" {
 		t.Fatalf("%+v", p)
 	}
 	l.SetState(Ready, Status{})

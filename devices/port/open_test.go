@@ -46,8 +46,9 @@ func TestOpenTCP(t *testing.T) {
 	}
 	_ = far.(*net.TCPConn).SetLinger(0) // a reset
 	_ = far.Close()
-	if _, err := p.Read(make([]byte, 8)); KindOf(err) != Unplugged {
-		t.Errorf("after a reset: %v", err)
+	var reset *Error
+	if _, err := p.Read(make([]byte, 8)); !errors.As(err, &reset) || reset.Kind != Unplugged || strings.Contains(reset.Hint, "cable") {
+		t.Errorf("after a reset: %v, hint %+v", err, reset)
 	}
 	_ = p.Close()
 	if _, err := p.Read(make([]byte, 8)); !errors.Is(err, net.ErrClosed) {

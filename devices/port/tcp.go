@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -56,5 +57,9 @@ func (p *tcpPort) gone(op string, err error) error {
 	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
 		return err
 	}
-	return &Error{Op: op, Address: p.address, Kind: Unplugged, Hint: "check the network cable and the power of the device", Err: err}
+	hint := "check the network cable and the power of the device"
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		hint = "it takes connections and ends them: many devices serve one computer at a time, so look for another register or program that uses it; else switch it off and on"
+	}
+	return &Error{Op: op, Address: p.address, Kind: Unplugged, Hint: hint, Err: err}
 }

@@ -225,6 +225,7 @@ func (a *agent) status() register.Extra {
 		ms := -skew.Milliseconds() // ours minus the cloud's
 		x.ClockSkewMS = &ms
 	}
+	x.Problems = notDone(a.cfg)
 	for _, f := range a.store.Findings() { // a full disk among them
 		x.Problems = append(x.Problems, wire.StatusProblem{Code: f.Code, Severity: string(f.Severity), Message: f.Message, Hint: f.Hint})
 	}

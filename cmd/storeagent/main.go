@@ -188,6 +188,9 @@ func (configCheckCmd) Run(e *env) error {
 	for _, what := range unseen {
 		e.printf("Not looked at: %s\n", what)
 	}
+	for _, p := range notDone(cfg) {
+		e.printf("Not done: %s %s\n", p.Message, p.Hint)
+	}
 	e.printf("%s is right: store %s, register %s, %d devices.\n", cfg.Path, cfg.Store.Code, cfg.Store.Register, len(cfg.Devices))
 	return nil
 }

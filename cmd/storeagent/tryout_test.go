@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
+
+	"storeagent/installer/config"
 )
 
 // tryoutHead is a store whose cloud is away; devices follow from line 9 on.
@@ -93,5 +97,50 @@ func TestTableKeepsItsColumns(t *testing.T) {
 	want := "NAME   PORT                TROUBLE\npaper  tcp:127.0.0.1:9100\nlane                       signed_out\n"
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}
+
+// TestEverySettingIsDocumented looks for each key of the configuration and of every driver's options in README and docs.
+func TestEverySettingIsDocumented(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, page := range append(pages, "../../README.md") {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Write(b)
+	}
+	keys := map[string]bool{}
+	keysOf(reflect.TypeFor[config.Config](), keys)
+	for _, d := range driverTable() {
+		keysOf(reflect.TypeOf(d.Options()), keys)
+	}
+	for key := range keys {
+		if !regexp.MustCompile(`\b` + key + `\b`).MatchString(text.String()) {
+			t.Errorf("neither README.md nor docs name the setting %s", key)
+		}
+	}
+	if len(keys) < 50 {
+		t.Errorf("only %d settings were found", len(keys))
+	}
+}
+
+// keysOf gathers the TOML keys of a struct and of those in it. Those of webhooks are left out: none is sent.
+func keysOf(t reflect.Type, into map[string]bool) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t == reflect.TypeFor[config.Webhook]() {
+		return
+	}
+	for i := range t.NumField() {
+		if key := t.Field(i).Tag.Get("toml"); key != "" && key != "-" {
+			into[key] = true
+			keysOf(t.Field(i).Type, into)
+		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"storeagent/devices/scanner"
-	"storeagent/internal/trust"
 	"storeagent/payments/money"
 )
 
@@ -76,8 +75,8 @@ func (l *loader) checkServer(s Server) {
 	host, p, err := net.SplitHostPort(s.Listen)
 	if err != nil || p == "" {
 		l.add("server.listen", "is not HOST:PORT", `write "127.0.0.1:8787"`)
-	} else if !trust.Loopback(host) {
-		l.add("server.listen", "is not a loopback address", `the API is for this machine only: write "127.0.0.1:`+p+`"`)
+	} else if !slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, host) { // the names that callers may use
+		l.add("server.listen", "is not 127.0.0.1, [::1] or localhost", `the API is for this machine only: write "127.0.0.1:`+p+`"`)
 	}
 	for i, o := range s.AllowedOrigins {
 		u, err := url.Parse(o)

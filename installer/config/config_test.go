@@ -102,6 +102,7 @@ func TestRefused(t *testing.T) {
 		{"amount", `"25.00"`, `"25,00"`, 13, []string{"max_amount_per_transaction"}},
 		{"amount as number", `"25.00"`, `25.00`, 13, []string{"quotes"}},
 		{"listen", "[data]", "[server]\nlisten = \"0.0.0.0:8787\"\n[data]", 7, []string{"server.listen", "127.0.0.1:8787"}},
+		{"listen where no caller may ask", "[data]", "[server]\nlisten = \"127.0.0.2:8787\"\n[data]", 7, []string{"server.listen", "localhost", "127.0.0.1:8787"}},
 		{"origin", "[data]", "[server]\nallowed_origins = [\"*\"]\n[data]", 7, []string{"allowed_origins[0]"}},
 		{"resend without a name", `client_id = "storeagent"`, "client_id = \"storeagent\"\nunknown_outcome = \"resend\"", 8, []string{"unknown_outcome_by"}},
 		{"pattern", "[data]", "[scan]\npatterns = [\"20IIIIICPPPPK\", \"20IIIICPPPK\"]\n[data]", 7, []string{"scan.patterns[1]", "4 or 5 digits", "20IIIIICPPPPK"}},

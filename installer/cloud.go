@@ -158,10 +158,13 @@ func knock(ctx context.Context, endpoint string, roots *x509.CertPool) (said, cl
 	case answer.StatusCode >= 500:
 		f.Message, f.Hint = fmt.Sprintf("the cloud answers %d: it is not well", answer.StatusCode), "nothing to do here: sales are kept and sent later"
 	case answer.StatusCode >= 300 && answer.StatusCode < 400:
+		f.Level = Failure
 		f.Message, f.Hint = "the answer points elsewhere: "+answer.Header.Get("Location"), "correct cloud.endpoint, or log in to the guest network in the way"
 	case answer.StatusCode == http.StatusNotFound, answer.StatusCode == http.StatusMethodNotAllowed:
+		f.Level = Failure
 		f.Message, f.Hint = fmt.Sprintf("something answers, but %d at that path", answer.StatusCode), "correct the path in cloud.endpoint"
 	case media == "text/html":
+		f.Level = Failure
 		f.Message, f.Hint = "a web page answers in place of the API", "correct cloud.endpoint, or log in to the guest network in the way"
 	default:
 		return nil, clock

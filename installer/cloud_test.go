@@ -102,15 +102,20 @@ func expiredCertificate(t *testing.T) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// closedPort is an address where nobody listens any more.
+// closedPort is an address where nobody listens, nor can begin to: it is the near end of a connection.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { l.Close() })
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.LocalAddr().String()
 }
 
 func cloudConfig(endpoint, issuer, caFile string) *config.Config {
@@ -197,10 +202,10 @@ func TestCloudBroken(t *testing.T) {
 		{"no TLS there", strings.Replace(good, "http:", "https:", 1), good, "", "cloud.endpoint", Failure, "tls", "does not speak TLS", "the port in cloud.endpoint"},
 		{"root file missing", api, good, "/nowhere/root.pem", "cloud.ca_file", Failure, "config", "no such file", "PEM"},
 		{"root file wrong", api, good, notPEM, "cloud.ca_file", Failure, "config", "holds no certificate", "PEM"},
-		{"404", status(404), good, "", "cloud.endpoint", Warning, "endpoint", "404 at that path", "path in cloud.endpoint"},
+		{"404", status(404), good, "", "cloud.endpoint", Failure, "endpoint", "404 at that path", "path in cloud.endpoint"},
 		{"5xx", status(503), good, "", "cloud.endpoint", Warning, "endpoint", "503", "sent later"},
-		{"redirect", status(302, "Location", "http://login.hotspot.example/"), good, "", "cloud.endpoint", Warning, "endpoint", "login.hotspot.example", "guest network"},
-		{"page", status(200, "Content-Type", "text/html; charset=utf-8"), good, "", "cloud.endpoint", Warning, "endpoint", "web page", "guest network"},
+		{"redirect", status(302, "Location", "http://login.hotspot.example/"), good, "", "cloud.endpoint", Failure, "endpoint", "login.hotspot.example", "guest network"},
+		{"page", status(200, "Content-Type", "text/html; charset=utf-8"), good, "", "cloud.endpoint", Failure, "endpoint", "web page", "guest network"},
 		{"no discovery", api, status(404), "", "sign-in discovery", Failure, "discovery", "answers 404", "browser"},
 		{"issuer mismatch", api, other, "", "sign-in issuer", Failure, "issuer", "https://login.example.com/", "exactly"},
 		{"no device endpoint", api, simulatedCloud(t, cloudsim.SignInOptions{NoDeviceEndpoint: true}, 0), "", "sign-in flow", Failure, "flow", "no device sign-in", "browser"},

@@ -19,6 +19,7 @@ import (
 	"storeagent/devices/scanner"
 	"storeagent/installer/config"
 	"storeagent/internal/journal"
+	"storeagent/internal/trust"
 	"storeagent/offline"
 	"storeagent/offline/catalogue"
 	"storeagent/offline/cloud"
@@ -125,6 +126,9 @@ func signInConfig(cfg *config.Config, getenv func(string) string, log *slog.Logg
 	secret, err := cfg.Cloud.ClientSecret.Resolve(getenv)
 	if err != nil {
 		return signin.Config{}, &exitError{exitUsage, fmt.Errorf("cloud.client_secret: %w", err)}
+	}
+	if _, err := trust.Roots(cfg.Cloud.CAFile); err != nil {
+		return signin.Config{}, &exitError{exitUsage, fmt.Errorf("cloud.ca_file: %w", err)}
 	}
 	return signin.Config{
 		Issuer: cfg.Cloud.Issuer, ClientID: cfg.Cloud.ClientID, ClientSecret: secret, Scopes: cfg.Cloud.Scopes,

@@ -357,7 +357,7 @@ func (e *env) showQueue(q offline.QueueStatus, asJSON bool) error {
 }
 
 // decide carries out a person's decision.
-func (e *env) decide(d offline.Decision) error {
+func (e *env) decide(d offline.Decision, asJSON bool) error {
 	a, err := e.agent()
 	if err != nil {
 		return err
@@ -366,6 +366,9 @@ func (e *env) decide(d offline.Decision) error {
 	if err != nil {
 		return err
 	}
+	if asJSON {
+		return e.printJSON(done)
+	}
 	e.printf("%s is now %s.\n", done.ID, done.State)
 	return nil
 }
@@ -373,38 +376,43 @@ func (e *env) decide(d offline.Decision) error {
 type queueResendCmd struct {
 	ID   string `arg:"" help:"Of the operation."`
 	Note string `help:"Why, for the audit." required:""`
+	JSON bool   `help:"As JSON."`
 }
 
 // Run sends an operation again.
 func (c queueResendCmd) Run(e *env) error {
-	return e.decide(offline.Decision{OpID: c.ID, Action: offline.Resend, Note: c.Note})
+	return e.decide(offline.Decision{OpID: c.ID, Action: offline.Resend, Note: c.Note}, c.JSON)
 }
 
 type queueSettleCmd struct {
 	ID      string `arg:"" help:"Of the operation."`
 	CloudID string `help:"The cloud's id, where you saw one." placeholder:"ID"`
 	Note    string `help:"What you saw, for the audit." required:""`
+	JSON    bool   `help:"As JSON."`
 }
 
 // Run settles an operation.
 func (c queueSettleCmd) Run(e *env) error {
-	return e.decide(offline.Decision{OpID: c.ID, Action: offline.Settle, CloudID: c.CloudID, Note: c.Note})
+	return e.decide(offline.Decision{OpID: c.ID, Action: offline.Settle, CloudID: c.CloudID, Note: c.Note}, c.JSON)
 }
 
 type queueDiscardCmd struct {
 	ID   string `arg:"" help:"Of the operation."`
 	Note string `help:"Why, for the audit." required:""`
+	JSON bool   `help:"As JSON."`
 }
 
 // Run gives an operation up.
 func (c queueDiscardCmd) Run(e *env) error {
-	return e.decide(offline.Decision{OpID: c.ID, Action: offline.Discard, Note: c.Note})
+	return e.decide(offline.Decision{OpID: c.ID, Action: offline.Discard, Note: c.Note}, c.JSON)
 }
 
-type queuePauseCmd struct{}
+type queuePauseCmd struct {
+	JSON bool `help:"As JSON."`
+}
 
 // Run pauses delivering.
-func (queuePauseCmd) Run(e *env) error {
+func (c queuePauseCmd) Run(e *env) error {
 	a, err := e.agent()
 	if err != nil {
 		return err
@@ -413,13 +421,15 @@ func (queuePauseCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.showQueue(q, false)
+	return e.showQueue(q, c.JSON)
 }
 
-type queueResumeCmd struct{}
+type queueResumeCmd struct {
+	JSON bool `help:"As JSON."`
+}
 
 // Run resumes delivering.
-func (queueResumeCmd) Run(e *env) error {
+func (c queueResumeCmd) Run(e *env) error {
 	a, err := e.agent()
 	if err != nil {
 		return err
@@ -428,7 +438,7 @@ func (queueResumeCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.showQueue(q, false)
+	return e.showQueue(q, c.JSON)
 }
 
 type queueDrainCmd struct {

@@ -161,10 +161,17 @@ func report(stderr io.Writer, err error) int {
 	return code
 }
 
-type versionCmd struct{}
+type versionCmd struct {
+	JSON bool `help:"{version} as JSON."`
+}
 
 // Run prints the version.
-func (versionCmd) Run(e *env) error {
+func (c versionCmd) Run(e *env) error {
+	if c.JSON {
+		return e.printJSON(struct {
+			Version string `json:"version"`
+		}{version})
+	}
 	e.printf("storeagent %s\n", version)
 	return nil
 }

@@ -125,7 +125,7 @@ func TestBundleHoldsNoSecrets(t *testing.T) {
 	holds(t, files, "devices.json", `"escpos"`)
 	holds(t, files, "metrics.txt", "# HELP")
 	holds(t, files, "schema.json", `"ok": true`)
-	holds(t, files, "check.txt", "All well")
+	holds(t, files, "check.txt", "WARNING webhooks_not_sent", "It works, with warnings")
 	holds(t, files, "check.json", `"agentRunning": true`)
 	holds(t, files, "database/database.json", `"integrity": "ok"`)
 	holds(t, files, "database/giftcards.ndjson", "0001")

@@ -203,7 +203,7 @@ type Duration struct{ time.Duration }
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil || v < 0 {
-		return fmt.Errorf(`want a time like "10s" or "15m"`)
+		return fmt.Errorf(`%s is no time; write one like "10s" or "15m"`, text)
 	}
 	d.Duration = v
 	return nil

@@ -184,7 +184,7 @@ func (f *Forwarder) Wake() {
 // SignedIn tells that a sign-in succeeded: where the way is closed the cloud is asked at once.
 func (f *Forwarder) SignedIn() {
 	f.mu.Lock()
-	f.way.probeAt = time.Time{}
+	f.way.probeAt, f.way.signedIn = time.Time{}, true
 	f.mu.Unlock()
 	f.Wake()
 }
@@ -194,7 +194,7 @@ func (f *Forwarder) SignedOut() {
 	f.mu.Lock()
 	now := time.Now()
 	f.way.close(now)
-	f.way.signedOut, f.way.hurry, f.way.probeAt = true, false, now.Add(idle)
+	f.way.signedOut, f.way.signedIn, f.way.hurry, f.way.probeAt = true, false, false, now.Add(idle)
 	f.lastErr = &Fault{Code: "signed_out", Message: "Nobody is signed in at the cloud. Run: storeagent sign-in"}
 	f.mu.Unlock()
 	f.Wake() // a queue event tells of it

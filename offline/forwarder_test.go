@@ -368,6 +368,25 @@ func TestSignedOut(t *testing.T) {
 	})
 }
 
+// A sign-in is not forgotten because a probe that began before it is answered after it.
+func TestSignInDuringAProbe(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := newShop(t)
+		s.cloud.mu.Lock()
+		s.cloud.probe = func() offline.Verdict {
+			s.cloud.probe = func() offline.Verdict { return offline.Verdict{Class: offline.ClassDelivered} }
+			s.f.SignedIn()
+			return offline.Verdict{Class: offline.ClassSignedOut, Fault: &offline.Fault{Code: "signed_out"}}
+		}
+		s.cloud.mu.Unlock()
+		rec := s.sell("")
+		s.run()
+		pass(5 * time.Second)
+		s.want(rec, offline.Delivered, "")
+		s.stop()
+	})
+}
+
 // The status follows a sign-out at once, not only after the minute that the last delivery vouches for.
 func TestSignOutIsSeenAtOnce(t *testing.T) {
 	in(t, func(t *testing.T) {

@@ -34,6 +34,7 @@ type way struct {
 	signedOut   bool
 	known       bool      // it was open once since Run began; between probes it is taken to stay so
 	hurry       bool      // a person waits: no jitter
+	signedIn    bool      // somebody signed in since the last probe began, which may not have known
 	since       time.Time // when it closed
 }
 
@@ -64,12 +65,16 @@ func (f *Forwarder) openWay(ctx context.Context) time.Duration {
 	now := time.Now()
 	f.mu.Lock()
 	w := f.way
-	f.mu.Unlock()
-	if w.open(now) {
-		return max(0, w.jitterUntil.Sub(now))
+	ask := !w.open(now) && !now.Before(w.probeAt)
+	if ask {
+		f.way.signedIn = false
 	}
-	if wait := w.probeAt.Sub(now); wait > 0 {
-		return wait
+	f.mu.Unlock()
+	switch {
+	case w.open(now):
+		return max(0, w.jitterUntil.Sub(now))
+	case !ask:
+		return w.probeAt.Sub(now)
 	}
 	probing, cancel := context.WithTimeout(ctx, probeTimeout)
 	v := f.cfg.Cloud.Probe(probing)
@@ -99,7 +104,7 @@ func (f *Forwarder) probed(ctx context.Context, now time.Time, v Verdict) time.D
 		return max(0, w.jitterUntil.Sub(now))
 	case ClassSignedOut:
 		f.signedOut(ctx, now, v.Fault)
-		return w.probeAt.Sub(now)
+		return max(w.probeAt.Sub(now), time.Millisecond)
 	}
 	w.fails++
 	w.signedOut = false // not what is wrong now
@@ -115,7 +120,8 @@ func (f *Forwarder) probed(ctx context.Context, now time.Time, v Verdict) time.D
 	return w.probeAt.Sub(now)
 }
 
-// signedOut closes the way until a sign-in; a probe each minute finds one that nobody told us of. The lock is held.
+// signedOut closes the way until a sign-in; a probe each minute finds one that nobody told us of, and one at once whether
+// somebody signed in while the cloud still said no. The lock is held.
 func (f *Forwarder) signedOut(ctx context.Context, now time.Time, fault *Fault) {
 	if !f.way.signedOut {
 		f.log.WarnContext(ctx, "the cloud wants a sign-in", "fault", faultText(fault))
@@ -123,6 +129,9 @@ func (f *Forwarder) signedOut(ctx context.Context, now time.Time, fault *Fault) 
 	f.way.close(now)
 	f.way.signedOut, f.way.hurry = true, false
 	f.way.probeAt = now.Add(idle)
+	if f.way.signedIn {
+		f.way.probeAt = now
+	}
 	f.lastErr = fault
 }
 

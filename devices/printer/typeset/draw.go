@@ -278,8 +278,9 @@ func baseline(spans []placed, room float64) float64 {
 	for _, p := range spans {
 		up, down, cell = max(up, p.up), max(down, p.down), max(cell, float64(p.style.cellHeight()))
 	}
+	up, down = min(up, room), min(down, room/2) // a pile of marks leaves room for the letters beside it
 	if up+down > room {
-		return math.Round(room * up / (up + down))
+		return math.Floor(room * up / (up + down)) // never so low that what is below has no room at all
 	}
 	// A capital is 0.72 em high, and stands in the middle of its cell, which stands in the middle of the line.
 	return math.Round(min(max(room/2+0.36*cell, up), room-down))
@@ -287,23 +288,58 @@ func baseline(spans []placed, room float64) float64 {
 
 // outline adds the outlines of a piece from x on, and returns where it ends.
 func (t *Typesetter) outline(p *piece, x float64, in placed, base, height float64) float64 {
-	xem, yem := p.em*in.squeeze, float64(in.style.cellHeight())
-	// What is higher than the line even so is drawn lower, by itself: the words beside it stay as they are.
-	if up := units(p.shaped.GlyphBounds.Ascent) * yem; up > base {
-		yem *= base / up
-	}
-	if down := -units(p.shaped.GlyphBounds.Descent) * yem; down > height-base {
-		yem *= (height - base) / down
-	}
-	upem := float64(p.shaped.Face.Upem())
-	for _, g := range p.shaped.Glyphs {
-		gx, gy := x+units(g.XOffset)*xem, base-units(g.YOffset)*yem
-		if o, ok := p.shaped.Face.GlyphDataOutline(g.GlyphID); ok {
-			t.path(o, gx, gy, xem/upem, yem/upem)
+	xem, upem := p.em*in.squeeze, float64(p.shaped.Face.Upem())
+	for _, letters := range lower(p.shaped.Glyphs, float64(in.style.cellHeight()), base, height-base) {
+		for _, g := range letters.glyphs {
+			gx, gy := x+units(g.XOffset)*xem, base-units(g.YOffset)*letters.yem
+			if o, ok := p.shaped.Face.GlyphDataOutline(g.GlyphID); ok {
+				t.path(o, gx, gy, xem/upem, letters.yem/upem)
+			}
+			x += units(g.Advance) * xem
 		}
-		x += units(g.Advance) * xem
 	}
 	return x
+}
+
+// letter is a letter with its marks, and the dots of an em upwards that it is drawn with.
+type letter struct {
+	glyphs []shaping.Glyph
+	yem    float64
+}
+
+// lower finds how high letters may be drawn that have so many dots above and below the base line. What is higher is
+// drawn lower together with the words that it stands in, so that these look alike; the words beside them stay as they are.
+// Only a pile of marks, more than twice as high as the line, is lowered by itself.
+func lower(glyphs []shaping.Glyph, yem, above, below float64) []letter {
+	var all []letter
+	for len(glyphs) > 0 {
+		n := 1
+		for n < len(glyphs) && glyphs[n].ClusterIndex == glyphs[0].ClusterIndex {
+			n++
+		}
+		l := letter{glyphs[:n], yem}
+		for _, g := range l.glyphs {
+			top := units(g.YOffset+g.YBearing) * yem
+			bottom := -units(g.YOffset+g.YBearing+g.Height) * yem
+			if top > above {
+				l.yem = min(l.yem, yem*above/top)
+			}
+			if bottom > below {
+				l.yem = min(l.yem, yem*below/bottom)
+			}
+		}
+		all, glyphs = append(all, l), glyphs[n:]
+	}
+	together := yem
+	for _, l := range all {
+		if l.yem >= yem/2 {
+			together = min(together, l.yem)
+		}
+	}
+	for i := range all {
+		all[i].yem = min(all[i].yem, together)
+	}
+	return all
 }
 
 // path adds one outline; sx and sy are dots a font unit.

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/go-text/typesetting/bidi"
+	"github.com/go-text/typesetting/shaping"
 	"golang.org/x/image/font/gofont/gomono"
+	"golang.org/x/image/math/fixed"
 
 	"storeagent/devices/printer"
 )
@@ -327,6 +329,28 @@ func TestBounds(t *testing.T) {
 	pile := line(t, "abc "+"e"+strings.Repeat("\u0301", 300), Style{})
 	if n := count(pile, 0, 36, 0, 30); n < 100 {
 		t.Errorf("beside a pile of marks, abc has %d dots", n)
+	}
+}
+
+// TestPilesOfMarks: whatever fonts there are, a pile is lowered by itself, and neither it nor its place takes the letters' room.
+func TestPilesOfMarks(t *testing.T) {
+	em := func(f float64) fixed.Int26_6 { return fixed.Int26_6(f * 64 * emUnits) }
+	glyph := func(cluster int, top, bottom float64) shaping.Glyph {
+		return shaping.Glyph{ClusterIndex: cluster, YBearing: em(top), Height: em(bottom - top)}
+	}
+	got := lower([]shaping.Glyph{glyph(0, 0.75, 0), glyph(1, 0.75, -0.25), glyph(1, 1.5, 0.75), glyph(2, 0.75, 0), glyph(2, 60, 0)}, 24, 24, 6)
+	if len(got) != 3 || len(got[1].glyphs) != 2 || got[0].yem != 16 || got[1].yem != 16 || got[2].yem != 24./60 {
+		t.Errorf("%+v", got)
+	}
+	if got := lower([]shaping.Glyph{glyph(0, 0.75, -0.25), glyph(1, 0, -100)}, 24, 24, 6); got[0].yem != 24 || got[1].yem != 6./100 {
+		t.Errorf("%+v", got)
+	}
+	for _, c := range []struct{ up, down, from, to float64 }{
+		{1000, 0.3, 20, 29}, {1000, 6, 20, 26}, {18, 1000, 14, 20}, {1000, 1000, 15, 25}, {18, 6, 18, 24},
+	} {
+		if base := baseline([]placed{{up: c.up, down: c.down, style: Style{}.defaults()}}, 30); base < c.from || base > c.to {
+			t.Errorf("up %v, down %v: base line at %v", c.up, c.down, base)
+		}
 	}
 }
 

@@ -314,7 +314,7 @@ func lower(glyphs []shaping.Glyph, yem, above, below float64) []letter {
 	var all []letter
 	for len(glyphs) > 0 {
 		n := 1
-		for n < len(glyphs) && glyphs[n].ClusterIndex == glyphs[0].ClusterIndex {
+		for n < len(glyphs) && glyphs[n].TextIndex() == glyphs[0].TextIndex() {
 			n++
 		}
 		l := letter{glyphs[:n], yem}

@@ -335,8 +335,14 @@ func TestBounds(t *testing.T) {
 // TestPilesOfMarks: whatever fonts there are, a pile is lowered by itself, and neither it nor its place takes the letters' room.
 func TestPilesOfMarks(t *testing.T) {
 	em := func(f float64) fixed.Int26_6 { return fixed.Int26_6(f * 64 * emUnits) }
-	glyph := func(cluster int, top, bottom float64) shaping.Glyph {
-		return shaping.Glyph{ClusterIndex: cluster, YBearing: em(top), Height: em(bottom - top)}
+	abc, err := fonts(t).place(Span{Text: "abc"}, 576)
+	if err != nil || len(abc.pieces) != 1 {
+		t.Fatal(abc, err)
+	}
+	glyph := func(i int, top, bottom float64) shaping.Glyph {
+		g := abc.pieces[0].shaped.Glyphs[i]
+		g.YBearing, g.Height = em(top), em(bottom-top)
+		return g
 	}
 	got := lower([]shaping.Glyph{glyph(0, 0.75, 0), glyph(1, 0.75, -0.25), glyph(1, 1.5, 0.75), glyph(2, 0.75, 0), glyph(2, 60, 0)}, 24, 24, 6)
 	if len(got) != 3 || len(got[1].glyphs) != 2 || got[0].yem != 16 || got[1].yem != 16 || got[2].yem != 24./60 {

@@ -127,9 +127,6 @@ func signInConfig(cfg *config.Config, getenv func(string) string, log *slog.Logg
 	if err != nil {
 		return signin.Config{}, &exitError{exitUsage, fmt.Errorf("cloud.client_secret: %w", err)}
 	}
-	if _, err := trust.Roots(cfg.Cloud.CAFile); err != nil {
-		return signin.Config{}, &exitError{exitUsage, fmt.Errorf("cloud.ca_file: %w", err)}
-	}
 	return signin.Config{
 		Issuer: cfg.Cloud.Issuer, ClientID: cfg.Cloud.ClientID, ClientSecret: secret, Scopes: cfg.Cloud.Scopes,
 		Audience: cfg.Cloud.Audience, Flow: signin.Flow(cfg.Cloud.Flow), CAFile: cfg.Cloud.CAFile, Dir: cfg.Data.Dir,
@@ -137,8 +134,19 @@ func signInConfig(cfg *config.Config, getenv func(string) string, log *slog.Logg
 	}, nil
 }
 
+// rootsOf says what is wrong with the store's own TLS roots.
+func rootsOf(cfg *config.Config) error {
+	if _, err := trust.Roots(cfg.Cloud.CAFile); err != nil {
+		return &exitError{exitUsage, fmt.Errorf("cloud.ca_file: %w", err)}
+	}
+	return nil
+}
+
 func (a *agent) joinCloud(ctx context.Context, getenv func(string) string) error {
 	c := a.cfg.Cloud
+	if err := rootsOf(a.cfg); err != nil {
+		return err
+	}
 	sc, err := signInConfig(a.cfg, getenv, a.log)
 	if err != nil {
 		return err

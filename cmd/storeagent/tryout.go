@@ -10,7 +10,6 @@ import (
 
 	"storeagent/devices"
 	"storeagent/installer/config"
-	"storeagent/internal/trust"
 	"storeagent/offline"
 	"storeagent/offline/cloud"
 )
@@ -64,9 +63,7 @@ func (e *env) tryParts(cfg *config.Config) (unseen []string, err error) {
 	}
 	_, err = signInConfig(cfg, e.getenv, slog.New(slog.DiscardHandler))
 	judge(0, err)
-	if _, err := trust.Roots(cfg.Cloud.CAFile); err != nil {
-		judge(0, fmt.Errorf("cloud.ca_file: %w", err))
-	}
+	judge(0, rootsOf(cfg))
 	for _, d := range cfg.Devices {
 		_, err := e.tryDevice(cfg, d)
 		judge(d.Line, err)
